@@ -1,0 +1,68 @@
+"""Model lineage forensics: do this suspect's weights descend from any of these candidates'?
+
+This façade is all that a plugin imports. Names are resolved on first use, so that importing the package, and
+with it `forensics --help`, stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forensics import alignment as alignment
+    from forensics.checkpoint import Anchors as Anchors
+    from forensics.checkpoint import Checkpoint as Checkpoint
+    from forensics.errors import ForensicsError as ForensicsError
+    from forensics.hookspecs import hookimpl as hookimpl
+    from forensics.probe import Abstain as Abstain
+    from forensics.probe import Pair as Pair
+    from forensics.probe import Probe as Probe
+    from forensics.probe import Sketch as Sketch
+    from forensics.probe import Sketcher as Sketcher
+    from forensics.probe import SketchProbe as SketchProbe
+    from forensics.probe import TensorSpec as TensorSpec
+    from forensics.readings import Exact as Exact
+    from forensics.readings import Group as Group
+    from forensics.readings import Measurement as Measurement
+    from forensics.readings import Reason as Reason
+    from forensics.readings import Scalar as Scalar
+    from forensics.readings import Series as Series
+    from forensics.readings import Sign as Sign
+    from forensics.readings import SignKind as SignKind
+    from forensics.readings import Table as Table
+
+_HOMES = {
+    "forensics.checkpoint": ("Anchors", "Checkpoint"),
+    "forensics.errors": ("ForensicsError",),
+    "forensics.hookspecs": ("hookimpl",),
+    "forensics.probe": ("Abstain", "Pair", "Probe", "Sketch", "SketchProbe", "Sketcher", "TensorSpec"),
+    "forensics.readings": (
+        "Exact",
+        "Group",
+        "Measurement",
+        "Reason",
+        "Scalar",
+        "Series",
+        "Sign",
+        "SignKind",
+        "Table",
+    ),
+}
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [*_WHERE, "alignment"]  # noqa: PLE0604 - names, computed from the table above
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a façade name from its room when first asked for."""
+    if name == "alignment":
+        return import_module("forensics.alignment")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'forensics' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The façade's names."""
+    return sorted(__all__)

@@ -1,0 +1,190 @@
+"""A strict reader of the safetensors format over `pread`: nothing is mapped, nothing is trusted.
+
+The library's own reader maps whole files (a file that shrinks kills the process) and accepts headers that the
+specification forbids; here every range is checked before a byte of a tensor is read, and a short file gives a
+short list of tensors, not a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forensics.errors import CheckpointError
+
+BITS = {
+    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32,
+    "U16": 16, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4, "C64": 64,
+}  # fmt: skip
+HEADER_LIMIT = 25_000_000
+TENSOR_LIMIT = 200_000
+NAME_LIMIT = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One stored tensor: `begin` and `end` are absolute byte offsets in the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers the shape holds."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise CheckpointError(f"safetensors header names {key[:80]!r} twice", code="ST_DUP_KEY")
+        found[key] = value
+    return found
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+
+
+def _entry(name: str, raw: object, origin: int) -> Entry:
+    """Checks one header item; `origin` is where the byte buffer starts."""
+    shown = name[:80]
+    if len(name) > NAME_LIMIT:
+        raise CheckpointError(f"tensor name of {len(name)} characters", code="ST_NAME")
+    if not isinstance(raw, dict) or set(raw) != {"dtype", "shape", "data_offsets"}:
+        raise CheckpointError(f"malformed header item for {shown!r}", code="ST_HEADER")
+    dtype, shape, offsets = raw["dtype"], raw["shape"], raw["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in BITS:
+        raise CheckpointError(f"unknown dtype {str(dtype)[:40]!r} for {shown!r}", code="ST_DTYPE")
+    if not isinstance(shape, list) or len(shape) > 8 or not all(_is_count(n) for n in shape):
+        raise CheckpointError(f"shape of {shown!r} is not a list of sizes", code="ST_SHAPE")
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_count(n) for n in offsets):
+        raise CheckpointError(f"offsets of {shown!r} are not two positions", code="ST_OFFSETS")
+    entry = Entry(
+        name=name, dtype=dtype, shape=tuple(shape), begin=origin + offsets[0], end=origin + offsets[1]
+    )
+    bits = entry.elements * BITS[dtype]
+    if bits % 8 or entry.end - entry.begin != bits // 8:
+        raise CheckpointError(f"shape and byte range of {shown!r} disagree", code="ST_SHAPE")
+    return entry
+
+
+def _parse(raw: bytes, origin: int) -> tuple[list[Entry], dict[str, str]]:
+    if not raw.startswith(b"{"):
+        raise CheckpointError("safetensors header does not begin with '{'", code="ST_HEADER")
+    try:
+        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_reject_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"safetensors header is not JSON ({type(error).__name__})", code="ST_HEADER") from None
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise CheckpointError("safetensors metadata is not text", code="ST_HEADER")
+    if len(header) > TENSOR_LIMIT:
+        raise CheckpointError(f"{len(header)} tensors in one file", code="ST_TOO_MANY")
+    entries = sorted((_entry(name, item, origin) for name, item in header.items()), key=lambda e: (e.begin, e.end))
+    position = origin
+    for entry in entries:
+        if entry.begin != position:
+            fault = "overlaps another tensor" if entry.begin < position else "leaves a hole before it"
+            code = "ST_OVERLAP" if entry.begin < position else "ST_HOLE"
+            raise CheckpointError(f"byte range of {entry.name[:80]!r} {fault}", code=code)
+        position = entry.end
+    return entries, metadata
+
+
+@dataclass(slots=True)
+class SafetensorsFile:
+    """An open file: entries that lie wholly in it, and the names of those that do not."""
+
+    name: str
+    fd: int
+    size: int
+    header_end: int
+    entries: list[Entry]
+    missing: list[Entry]
+    trailing: int
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, name: str) -> SafetensorsFile:
+        """Opens and checks one file; every fault is a CheckpointError with a code."""
+        fd, size = open_regular(path, name)
+        try:
+            return cls._checked(fd, size, name)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def _checked(cls, fd: int, size: int, name: str) -> SafetensorsFile:
+        prefix = os.pread(fd, 8, 0)
+        length = int.from_bytes(prefix, "little")
+        if len(prefix) < 8:
+            raise CheckpointError(f"{name} is too short to be a safetensors file", code="ST_TRUNCATED")
+        if length > HEADER_LIMIT:
+            raise CheckpointError(f"header of {name} claims {length} bytes", code="ST_HEADER_TOO_LARGE")
+        if length > size - 8:
+            raise CheckpointError(
+                f"{name} ends inside its header", "fetch the file again", code="ST_TRUNCATED"
+            )
+        entries, metadata = _parse(read_exactly(fd, 8, length), 8 + length)
+        declared = max((e.end for e in entries), default=8 + length)
+        return cls(
+            name=name,
+            fd=fd,
+            size=size,
+            header_end=8 + length,
+            entries=[e for e in entries if e.end <= size],
+            missing=[e for e in entries if e.end > size],
+            trailing=max(0, size - declared),
+            metadata=metadata,
+        )
+
+    def chunks(self, begin: int, end: int, step: int) -> Iterator[tuple[int, bytes]]:
+        """(offset, bytes) from `begin` to `end` in pieces of at most `step` bytes."""
+        for offset in range(begin, end, step):
+            yield offset, read_exactly(self.fd, offset, min(step, end - offset))
+
+    def close(self) -> None:
+        """Closes the descriptor; safe to call twice."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def open_regular(path: Path, name: str) -> tuple[int, int]:
+    """Descriptor and size of a regular file; a pipe, device or folder is refused without blocking."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        raise CheckpointError(f"cannot open {name}: {error.strerror}", code="UNREADABLE") from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise CheckpointError(f"{name} is not a regular file", code="NOT_A_FILE")
+    return fd, status.st_size
+
+
+def read_exactly(fd: int, offset: int, length: int) -> bytes:
+    """`length` bytes at `offset`; a file that shrank meanwhile is an error, not a crash."""
+    parts = []
+    while length:
+        part = os.pread(fd, min(length, 1 << 30), offset)
+        if not part:
+            raise CheckpointError("file became shorter while being read", code="SHRANK")
+        parts.append(part)
+        offset += len(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

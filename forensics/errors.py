@@ -1,0 +1,45 @@
+"""What goes wrong in a way the user can understand: a message, a hint and an exit status."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ForensicsError(Exception):
+    """An error that is shown in two lines, without a traceback.
+
+    `message` says what is wrong, `hint` what to do about it; `status` is the process's exit status.
+    """
+
+    status: ClassVar[int] = 2
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class CheckpointError(ForensicsError):
+    """A checkpoint cannot be opened or read; `code` is stable and machine-readable."""
+
+    def __init__(self, message: str, hint: str = "", *, code: str = "CHECKPOINT") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class CaseError(ForensicsError):
+    """The question itself does not make sense: two subjects with one name, no candidate, and the like."""
+
+
+class PluginError(ForensicsError):
+    """Plugins contradict each other: two probes with one id, or a requested probe that nobody offers."""
+
+
+class ReportError(ForensicsError):
+    """A dossier cannot be read or rendered."""
+
+
+class StrictError(ForensicsError):
+    """`--strict` was given and something failed although the case was completed."""
+
+    status: ClassVar[int] = 3

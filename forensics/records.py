@@ -1,0 +1,283 @@
+"""Every immutable thing an investigation learns; `Dossier` is the whole.
+
+All records are frozen, keyword-only dataclasses that hold only JSON-able values. Absence is a type with a
+reason (`Abstention`, `Failure`) or an explicit None, never NaN: a number in a record is finite.
+Unions carry a `kind` key, so that a record read back equals the record written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from forensics.readings import STRICT, Exact, Outcome, Scalar, Table
+
+Verdict: TypeAlias = Literal["derived", "independent", "inconclusive"]
+
+Relation: TypeAlias = Literal[
+    "identical",
+    "fine-tuned",
+    "continued",
+    "merged",
+    "quantised",
+    "pruned",
+    "expanded",
+    "upcycled",
+    "partial-reuse",
+    "shared-initialisation",
+    "sibling-or-common-ancestor",
+    "behavioural-only",
+    "undetermined",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose code a probe is."""
+
+    distribution: str
+    version: str
+    sha256: str
+    """Digest of the plugin's source file; empty where it cannot be read."""
+    bundled: bool
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeUsed:
+    """The instrument, with everything that can change its reading."""
+
+    id: str
+    version: str
+    title: str
+    measures: str
+    parameters: Mapping[str, Scalar]
+    origin: Origin
+    needs: str = ""
+    expected: str = ""
+    """Expected reading under both propositions, written before looking."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """What a reading is worth: log10 likelihood ratio of derived against unrelated, capped."""
+
+    log10_lr: float
+    lower: float
+    upper: float
+    cap: float
+    """|log10_lr| never exceeds this, nor does the interval."""
+    population: str
+    """Which reference population said so (description; its digest is in `Dossier.environment`)."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A probe's outcome for one candidate, entered in the record."""
+
+    probe: ProbeUsed
+    candidate: str
+    outcome: Outcome
+    weight: Weight | None = None
+    exact: Exact | None = None
+    background: Table | None = None
+    """Counts of unrelated and derived reference pairs per bin of `value`, with this case's bin marked."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """One probe's share of a fused log10 LR before the cap; the shares and the intercept add up."""
+
+    probe: str
+    log10_lr: float
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What the house concludes about one candidate (or control)."""
+
+    candidate: str
+    log10_lr: float | None
+    """None where no calibrated probe could speak."""
+    lower: float | None
+    upper: float | None
+    cap: float | None
+    verdict: Verdict
+    relation: Relation
+    grounds: tuple[str, ...]
+    """Each rule of the verdict with what was found, in the order it was applied."""
+    band: str
+    """Verbal equivalent of the likelihood ratio."""
+    because: str
+    """One sentence: the deciding reason."""
+    not_meaning: str
+    """One sentence: what this opinion does not mean."""
+    coverage: float | None = None
+    """Share of the suspect's parameters that were recognised and read (0 to 1)."""
+    contributions: tuple[Contribution, ...] = ()
+    population: str = ""
+    cllr: float | None = None
+    """Out-of-fold cost of the fusion used, in bits; 1 is uninformative."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSeen:
+    """One file of a checkpoint. `sha256` is empty where the file was not read whole, with `note` saying why."""
+
+    name: str
+    size: int
+    sha256: str
+    note: str = ""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unexamined:
+    """A tensor or file that was not used, and why."""
+
+    name: str
+    reason: str
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """What a checkpoint's shapes say it is; `declared` is what its config claims."""
+
+    declared: str
+    layout: str
+    """Name of the layout that recognised most tensors; `unknown` where none did."""
+    layers: int
+    width: int
+    vocabulary: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    experts: int = 0
+    glu: bool = True
+    norm: Literal["rms", "layer", "unknown"] = "unknown"
+    rope: bool = True
+    tied_embeddings: bool = False
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One checkpoint as examined."""
+
+    label: str
+    role: Literal["suspect", "candidate", "control"]
+    form: Literal["checkpoint", "sketch", "unreadable"]
+    files: tuple[FileSeen, ...] = ()
+    digest: str = ""
+    """SHA-256 over the concatenated raw digests of `files`, sorted by name."""
+    architecture: Architecture | None = None
+    parameters: int = 0
+    """Elements in all tensors."""
+    recognised: int = 0
+    """Elements in tensors whose role was recognised and that were read."""
+    dtypes: tuple[str, ...] = ()
+    unexamined: tuple[Unexamined, ...] = ()
+    unexamined_omitted: int = 0
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that went wrong around the case and did not stop it."""
+
+    where: str
+    """Subject label, plugin or room concerned."""
+    code: str
+    message: str
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Which program wrote the record."""
+
+    name: str
+    version: str
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The question put."""
+
+    id: str
+    suspect: str
+    candidates: tuple[str, ...]
+    controls: tuple[str, ...] = ()
+    probes: tuple[str, ...] = ()
+    generated_at: str | None = None
+    """UTC; only from SOURCE_DATE_EPOCH, so that the same inputs give the same bytes."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """A reference population that weighed something in this case."""
+
+    id: str
+    description: str
+    sha256: str
+    families: int
+    derived_pairs: int
+    unrelated_pairs: int
+    cllr: float | None = None
+    cllr_lower: float | None = None
+    cllr_upper: float | None = None
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What can change a reading: versions, seeds, reference data. No host, user, path or time."""
+
+    python: str
+    packages: Mapping[str, str]
+    plugins: tuple[Origin, ...] = ()
+    populations: tuple[Population, ...] = ()
+    verbal_scale: str = ""
+    device: str = "cpu"
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dossier:
+    """The whole record of one case; every report is a pure function of it."""
+
+    schema: Literal["forensics-dossier/1"] = "forensics-dossier/1"
+    tool: Tool
+    case: Case
+    subjects: tuple[Subject, ...]
+    findings: tuple[Finding, ...]
+    opinions: tuple[Opinion, ...]
+    controls: tuple[Opinion, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    environment: Environment
+
+    __pydantic_config__: ClassVar[Any] = STRICT
