@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
-from forensics.readings import Abstention, Measurement, Reason, Scalar
+from forensics.readings import Abstention, Failure, Measurement, Reason, Scalar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ class Sketch:
     subject: str = ""
     """Digest of the checkpoint; filled in by the reading pass."""
     api: int = API
-    abstention: Abstention | None = None
+    absent: Abstention | Failure | None = None
     """Why there is nothing here."""
 
 

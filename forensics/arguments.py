@@ -1,0 +1,104 @@
+"""What may stand on the command line. Imports nothing heavy, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import metadata
+
+DESCRIPTION = """\
+Model lineage forensics: do a suspect model's weights descend from any of the candidates'?
+
+Opens untrusted checkpoints without running anything in them, puts several independent probes to them, weighs
+each finding against how often unrelated models show the same, and writes a dossier (JSON, HTML, PDF)."""
+
+EXIT = """\
+exit status: 0 completed, whatever the verdict; 2 something you can put right; 3 --strict and a probe failed or a
+plugin did not load; 70 a bug of ours."""
+
+PATHS = "folder with config.json and safetensors, one safetensors file, or a sketch file; LABEL=PATH names it"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="forensics", description=DESCRIPTION, epilog=EXIT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument("--version", action="version", version=f"forensics {metadata.version('model-forensics')}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _investigate(commands)
+    _report(commands)
+    _probes(commands)
+    _sketch(commands)
+    return top
+
+
+def _shared(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only-bundled", action="store_true", help="ignore probes of installed third-party plugins")
+
+
+def _choice(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--probes", nargs="+", metavar="ID", default=[], help="only these probes (default: all)")
+    command.add_argument("--prompts", metavar="FILE", help="texts for the activation probe, one per line or a JSON list")
+
+
+def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "investigate",
+        help="examine a suspect against candidates and write a dossier",
+        description="Examines a suspect against candidates; writes dossier.json, dossier.html, dossier.pdf, SHA256SUMS "
+        "and, apart from the record, run.json; prints one opinion per candidate.",
+        epilog=EXIT,
+    )
+    command.add_argument("--suspect", required=True, metavar="PATH", help=PATHS)
+    command.add_argument("--candidates", required=True, nargs="+", metavar="PATH", help="possible ancestors, likewise")
+    command.add_argument(
+        "--controls", nargs="+", metavar="PATH", default=[],
+        help="models known to be unrelated to the suspect, examined likewise to show what the probes say of them",
+    )  # fmt: skip
+    command.add_argument("--out", metavar="DIR", default="forensics-case", help="where to write (default: %(default)s)")
+    command.add_argument("--case-id", metavar="TEXT", default="", help="a name for this case, printed in the dossier")
+    _choice(command)
+    _shared(command)
+    command.add_argument("--strict", action="store_true", help="exit 3 if a probe failed or a plugin did not load")
+    command.add_argument("--json", action="store_true", help="print the record on stdout instead of the table")
+
+
+def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "report",
+        help="render a dossier again, without any checkpoint",
+        description="Renders a dossier.json again. HTML and PDF go beside it unless -o says otherwise, text to stdout.",
+    )
+    command.add_argument("dossier", metavar="DOSSIER", help="a dossier.json")
+    command.add_argument("--to", choices=("pdf", "html", "text"), default="text", help="form (default: %(default)s)")
+    command.add_argument("-o", "--out", metavar="FILE", help="where to write")
+
+
+def _probes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "probes",
+        help="list the probes, whose they are, and plugins that failed to load",
+        description="Lists every probe: id, version, what it measures, whose it is, what it needs; then plugins that "
+        "failed to load.",
+    )
+    _shared(command)
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _sketch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "sketch",
+        help="keep of a checkpoint only what the probes need",
+        description="Writes the sketches of one checkpoint as one safetensors file, which stands in for the checkpoint "
+        "wherever a path is asked for. It holds no weights from which the model could be rebuilt.",
+    )
+    command.add_argument("path", metavar="PATH", help=PATHS)
+    command.add_argument("-o", "--out", required=True, metavar="FILE", help="the sketch file to write")
+    _choice(command)
+    _shared(command)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parsed arguments; argparse itself ends the process with status 2 on misuse."""
+    return parser().parse_args(arguments)

@@ -1,0 +1,93 @@
+"""The question put to the tool: who is the suspect, who are the candidates, and whether that makes sense."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from forensics.errors import CaseError, CheckpointError
+
+Role: TypeAlias = Literal["suspect", "candidate", "control"]
+
+LABEL = re.compile(r"(?P<label>[^=/\\]{1,120})=(?P<path>.+)", re.DOTALL)
+LABEL_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A checkpoint or sketch file under the name by which the record knows it."""
+
+    label: str
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> Named:
+        """`PATH` or `LABEL=PATH`. The label is what was given; of an absolute path only its last part.
+
+        An existing path wins over its reading as LABEL=PATH, so that a folder called `a=b` can be named.
+        """
+        found = LABEL.fullmatch(text)
+        if found and not Path(text).exists():
+            return cls(label=_clean(found["label"]), path=Path(found["path"]))
+        path = Path(text)
+        label = (path.name or path.resolve().name) if path.is_absolute() else text.rstrip("/") or text
+        return cls(label=_clean(label), path=path)
+
+
+def _clean(label: str) -> str:
+    visible = "".join(c if c.isprintable() else "\ufffd" for c in label.strip())
+    if not visible:
+        raise CaseError("a label is empty", "write LABEL=PATH")
+    return visible.encode("utf-8", "backslashreplace").decode()[:LABEL_LIMIT]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Everything that decides what a dossier says, besides the checkpoints themselves."""
+
+    suspect: Named
+    candidates: tuple[Named, ...]
+    controls: tuple[Named, ...] = ()
+    probes: tuple[str, ...] = ()
+    """Ids; empty for all."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Values for every probe that has a field of that name, e.g. `prompts`."""
+    case_id: str = ""
+    only_bundled: bool = False
+    generated_at: str | None = None
+
+    def subjects(self) -> Iterator[tuple[Named, Role]]:
+        """Suspect first, then candidates, then controls."""
+        yield self.suspect, "suspect"
+        for named in self.candidates:
+            yield named, "candidate"
+        for named in self.controls:
+            yield named, "control"
+
+    def checked(self) -> Request:
+        """Itself, or an error that says how to put the question right."""
+        if not self.candidates:
+            raise CaseError("no candidate was given", "name at least one with --candidates PATH")
+        labels: dict[str, Path] = {}
+        places: dict[Path, str] = {}
+        for named, role in self.subjects():
+            if not named.path.exists():
+                raise CheckpointError(
+                    f"{role} {named.label}: no such file or folder", "check the path", code="MISSING"
+                )
+            place = named.path.resolve()
+            if place in places:
+                raise CaseError(
+                    f"{named.label} and {places[place]} are the same place",
+                    "a checkpoint can appear once; compare a copy under another path if that is what you mean",
+                )
+            if named.label in labels:
+                raise CaseError(
+                    f"two checkpoints are called {named.label}", "give each a name of its own: LABEL=PATH"
+                )
+            labels[named.label] = named.path
+            places[place] = named.label
+        return self

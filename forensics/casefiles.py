@@ -1,0 +1,92 @@
+"""The files a case leaves: the record first and whole, then what is rendered from it, then the sums.
+
+A rendering that fails leaves the record in place; nothing is ever half-written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forensics.archive import encode
+from forensics.case import Request
+from forensics.errors import ReportError
+from forensics.investigation import Investigated
+
+RECORD = "dossier.json"
+RENDERED = ("dossier.html", "dossier.pdf")
+SUMS = "SHA256SUMS"
+RUN = "run.json"
+
+
+def prepare(folder: Path) -> None:
+    """Makes the folder, or says why it cannot be used, before hours are spent on a case."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable.part"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ReportError(f"cannot write to {folder}: {error.strerror}", "name another folder with --out") from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes beside and renames, so that the file is the old one or the new one."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def write_record(folder: Path, done: Investigated, request: Request) -> bytes:
+    """Writes the record and the run's notes, removing renderings of an older record; returns the record's bytes."""
+    record = encode(done.dossier)
+    for name in (*RENDERED, SUMS, RUN):
+        (folder / name).unlink(missing_ok=True)
+    write_whole(folder / RECORD, record)
+    write_whole(folder / RUN, _run_notes(done, request))
+    write_sums(folder)
+    return record
+
+
+def write_sums(folder: Path) -> None:
+    """SHA256SUMS over the record and its renderings, as `sha256sum -c` reads it."""
+    lines = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in (RECORD, *RENDERED)
+        if (folder / name).exists()
+    ]
+    write_whole(folder / SUMS, "".join(lines).encode())
+
+
+def render(folder: Path, done: Investigated, record: bytes) -> list[str]:
+    """Writes HTML and PDF; returns warnings. ReportError where a rendering is impossible; the record stays."""
+    from forensics.report import html_of, pdf_of
+
+    write_whole(folder / RENDERED[0], html_of(done.dossier, record).encode())
+    write_sums(folder)
+    rendered = pdf_of(done.dossier, record)
+    write_whole(folder / RENDERED[1], rendered.pdf)
+    write_sums(folder)
+    return [f"refused while rendering: {url}" for url in rendered.refused]
+
+
+def _run_notes(done: Investigated, request: Request) -> bytes:
+    """What belongs to this run and not to the record: host, absolute paths, timings."""
+    notes: Mapping[str, Any] = {
+        "arguments": sys.argv[1:],
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "python": sys.executable,
+        "paths": {named.label: str(named.path.resolve()) for named, _ in request.subjects()},
+        "seconds": {name: round(value, 3) for name, value in sorted(done.seconds.items())},
+    }
+    text = json.dumps(notes, indent=1, sort_keys=True, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"

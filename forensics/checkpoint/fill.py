@@ -1,0 +1,49 @@
+"""Canonical tensors put back under the names of a declared architecture, to run it with trusted classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forensics.checkpoint.segments import Heads, Unsplittable, cut, oriented
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from forensics.checkpoint.opened import Checkpoint
+
+
+def module_tensor(
+    checkpoint: Checkpoint, model_type: str, name: str, shape: tuple[int, ...]
+) -> NDArray[np.float32] | None:
+    """Float32 values of shape `shape` for the module parameter `name`, or None where a piece is missing.
+
+    The declared type's layout says which canonical rows the parameter holds; they are taken from wherever the
+    file keeps them. Norm gains get the declared layout's offset removed again.
+    """
+    layout = next((lay for lay in checkpoint.layouts if model_type in lay.model_types), None)
+    match = layout.match(name) if layout else None
+    if layout is None or match is None:
+        return None
+    shapes = checkpoint.architecture
+    heads = Heads(heads=shapes.heads, kv_heads=shapes.kv_heads, head_dim=shapes.head_dim)
+    try:
+        segments = cut(name, shape, "f32", match, heads)
+        rows, columns = oriented(shape, match)
+    except Unsplittable:
+        return None
+    whole = np.empty((rows, columns), dtype=np.float32)
+    for segment in segments:
+        wanted = segment.spec
+        spec = checkpoint.find(wanted.role, wanted.layer, wanted.expert)
+        if spec is None or (spec.rows, spec.columns) != (wanted.rows, wanted.columns):
+            return None
+        for start, block in checkpoint.rows(spec):
+            low, high = max(start, segment.at), min(start + len(block), segment.at + segment.rows)
+            if low < high:
+                at = segment.start - segment.at
+                whole[low + at : high + at] = block[low - start : high - start]
+    if match.rule.roles[0].endswith("norm"):
+        whole -= np.float32(layout.gain_offset(model_type))
+    return np.ascontiguousarray(whole.T if match.rule.transpose and len(shape) == 2 else whole).reshape(shape)

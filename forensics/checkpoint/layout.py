@@ -1,0 +1,144 @@
+"""Architectures as data: which stored tensor holds which canonical tensors, and at which rows.
+
+A layout is a JSON file: templates of tensor names, each giving one role, or several roles and how they are
+fused (`split`). The tensors decide which layout applies; what config.json declares only breaks ties.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from forensics.errors import PluginError
+
+PREFIX = re.compile(r"^(?:(?:model|language_model|transformer|gpt_neox|base_model|text_model|backbone)\.)*")
+SPLITS = ("", "qkv", "qkv-per-head", "halves", "experts", "experts-halves")
+BUFFER = "buffer"
+"""Role of stored things that are no parameters: rotary frequencies, causal masks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One name template: what it matches and what it holds."""
+
+    pattern: re.Pattern[str]
+    roles: tuple[str, ...]
+    split: str = ""
+    transpose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A stored name recognised by a rule."""
+
+    rule: Rule
+    layer: int | None
+    expert: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One family of architectures."""
+
+    name: str
+    model_types: tuple[str, ...]
+    norm: str
+    norm_offset: float
+    """Added to stored norm gains to get the effective gain (1 for Gemma)."""
+    offset_types: tuple[str, ...]
+    """Declared types to which `norm_offset` applies; empty for all."""
+    rope: bool
+    glu: bool
+    rules: tuple[Rule, ...]
+
+    def match(self, name: str) -> Match | None:
+        """The rule for a stored name, wrappers' prefixes removed."""
+        stripped = PREFIX.sub("", name)
+        for rule in self.rules:
+            found = rule.pattern.fullmatch(stripped)
+            if found:
+                numbers = found.groupdict()
+                layer, expert = numbers.get("layer"), numbers.get("expert")
+                return Match(
+                    rule=rule,
+                    layer=None if layer is None else int(layer),
+                    expert=None if expert is None else int(expert),
+                )
+        return None
+
+    def gain_offset(self, model_type: str) -> float:
+        """What to add to stored norm gains for a checkpoint declared as `model_type`."""
+        applies = not self.offset_types or model_type in self.offset_types
+        return self.norm_offset if applies else 0.0
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    escaped = re.escape(template).replace(r"\{layer\}", r"(?P<layer>\d{1,5})")
+    return re.compile(escaped.replace(r"\{expert\}", r"(?P<expert>\d{1,5})"))
+
+
+def _rule(template: str, meaning: object) -> Rule:
+    if isinstance(meaning, str):
+        return Rule(pattern=_pattern(template), roles=(meaning,))
+    if not isinstance(meaning, Mapping) or meaning.get("split", "") not in SPLITS:
+        raise PluginError(f"layout rule for {template!r} is malformed")
+    return Rule(
+        pattern=_pattern(template),
+        roles=tuple(meaning["roles"]),
+        split=meaning.get("split", ""),
+        transpose=bool(meaning.get("transpose", False)),
+    )
+
+
+def layout_from(raw: Mapping[str, Any]) -> Layout:
+    """A layout from its JSON form; PluginError where a key is missing or misspelt."""
+    try:
+        return Layout(
+            name=raw["name"],
+            model_types=tuple(raw["model_types"]),
+            norm=raw["norm"],
+            norm_offset=float(raw.get("norm_offset", 0.0)),
+            offset_types=tuple(raw.get("offset_types", ())),
+            rope=bool(raw.get("rope", True)),
+            glu=bool(raw.get("glu", True)),
+            rules=tuple(_rule(template, meaning) for template, meaning in raw["tensors"].items()),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise PluginError(f"a layout is malformed: {error}", "compare with forensics/checkpoint/layouts") from None
+
+
+@cache
+def bundled_layouts() -> tuple[Layout, ...]:
+    """Every layout in the package, in name order."""
+    folder = resources.files("forensics.checkpoint").joinpath("layouts")
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
+    return tuple(layout_from(json.loads(f.read_text(encoding="utf-8"))) for f in files)
+
+
+def choose(
+    names: Iterable[tuple[str, int]], declared: str, layouts: Iterable[Layout]
+) -> tuple[Layout | None, float]:
+    """The layout that recognises most elements, and the share it recognises.
+
+    `names` are (stored name, elements). The declared type wins ties and near-ties (it must recognise at least
+    95 % of what the best one does), so that a decoy config cannot hide tensors but Gemma's gains are read right.
+    """
+    stored = list(names)
+    total = sum(elements for _, elements in stored) or 1
+    ranked = []
+    for layout in layouts:
+        seen = sum(elements for name, elements in stored if layout.match(name))
+        ranked.append((seen / total, declared in layout.model_types, layout))
+    best = max((share for share, _, _ in ranked), default=0.0)
+    if best == 0.0:
+        return None, 0.0
+    for share, is_declared, layout in ranked:
+        if is_declared and share >= 0.95 * best:
+            return layout, share
+    share, _, layout = max(ranked, key=lambda r: (r[0], "llama" in r[2].model_types))
+    return layout, share

@@ -1,0 +1,50 @@
+"""What every file of a checkpoint hashes to; what was not hashed says why."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from forensics.checkpoint.folder import inside
+from forensics.checkpoint.safetensors_file import SafetensorsFile, open_regular, read_exactly
+from forensics.errors import CheckpointError
+from forensics.records import FileSeen
+
+if TYPE_CHECKING:
+    from forensics.checkpoint.opened import Checkpoint
+
+OTHER_LIMIT = 256 << 20
+"""Bytes above which a file that holds no examined weights is listed but not hashed."""
+
+
+def file_seen(file: SafetensorsFile, sha256: str) -> FileSeen:
+    """The record of a weight file that was read whole."""
+    return FileSeen(name=file.name[:500], size=file.size, sha256=sha256)
+
+
+def other_files(checkpoint: Checkpoint) -> list[FileSeen]:
+    """Records of all files besides the weights that were read."""
+    if checkpoint.listing is None:
+        return []
+    read = {f.name for f in checkpoint.files}
+    return [_other(checkpoint, name) for name in checkpoint.listing.names if name not in read]
+
+
+def _other(checkpoint: Checkpoint, name: str) -> FileSeen:
+    assert checkpoint.listing is not None
+    shown = name.encode("utf-8", "backslashreplace").decode()[:500]
+    try:
+        fd, size = open_regular(inside(checkpoint.listing.root, name), shown)
+    except CheckpointError as error:
+        return FileSeen(name=shown, size=0, sha256="", note=f"not opened: {error.message}")
+    try:
+        if size > OTHER_LIMIT:
+            return FileSeen(name=shown, size=size, sha256="", note="not examined and too large to hash for that")
+        whole = hashlib.sha256()
+        for offset in range(0, size, 1 << 23):
+            whole.update(read_exactly(fd, offset, min(1 << 23, size - offset)))
+        note = "weights that the index does not name; not examined" if name.endswith(".safetensors") else ""
+        return FileSeen(name=shown, size=size, sha256=whole.hexdigest(), note=note)
+    finally:
+        os.close(fd)

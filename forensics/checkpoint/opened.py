@@ -1,0 +1,242 @@
+"""An opened checkpoint: canonical tensors, small things at hand, files hashed as they are read. Read-only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forensics.checkpoint.config import model_type, read_config
+from forensics.checkpoint.convert import ITEM_BYTES, to_float32
+from forensics.checkpoint.facts import Anchors, TextFile, TokenizerFacts
+from forensics.checkpoint.fill import module_tensor
+from forensics.checkpoint.folder import Listing, inside, list_folder, read_small
+from forensics.checkpoint.layout import Layout, bundled_layouts
+from forensics.checkpoint.plan import Plan, Planned, plan_for
+from forensics.checkpoint.safetensors_file import SafetensorsFile, read_exactly
+from forensics.checkpoint.texts import read_texts
+from forensics.checkpoint.tokenizer import SIZE_LIMIT, token_hash, tokenizer_facts
+from forensics.errors import CheckpointError
+from forensics.records import Architecture, Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from forensics.probe import TensorSpec
+
+VECTOR_LIMIT = 1 << 22
+"""Elements of a 1-D tensor that is offered before the pass."""
+BLOCK_BYTES = 8 << 20
+"""Stored bytes per row block."""
+
+
+class Checkpoint:
+    """One model's weights, config, tokenizer and texts, opened read-only.
+
+    Attributes `label`, `config`, `architecture`, `specs`, `plan`, `files`, `listing` and `problems` are fixed after
+    opening; small things (vectors, anchors, tokenizer, texts) are read when first asked for and kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        label: str,
+        files: list[SafetensorsFile],
+        config: Mapping[str, Any],
+        listing: Listing | None,
+        problems: Iterable[Problem] = (),
+        layouts: Iterable[Layout] | None = None,
+    ) -> None:
+        self.label = label
+        self.files = files
+        self.config = config
+        self.listing = listing
+        self.problems = list(problems)
+        self.layouts = tuple(layouts) if layouts is not None else bundled_layouts()
+        self.plan: Plan = plan_for(files, config, self.layouts)
+        self._where = {
+            (s.spec.role, s.spec.layer, s.spec.expert): (p, s.spec) for p in self.plan.tensors for s in p.segments
+        }
+        self._vectors: dict[tuple[str, int | None], NDArray[np.float32] | None] = {}
+        self._tokenizer: TokenizerFacts | None = None
+        self._tokenizer_read = False
+        self._texts: tuple[TextFile, ...] | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the tensors' shapes say this is."""
+        return self.plan.architecture
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """Every canonical tensor, in file order."""
+        return self.plan.specs
+
+    def find(self, role: str, layer: int | None = None, expert: int | None = None) -> TensorSpec | None:
+        """The canonical tensor of that role, or None."""
+        found = self._where.get((role, layer, expert))
+        return found[1] if found else None
+
+    def rows(self, spec: TensorSpec, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(first row, block) of one canonical tensor, outside the reading pass."""
+        planned, _ = self._where[spec.role, spec.layer, spec.expert]
+        for offset, stored in self.stored_rows(planned, block_bytes):
+            for segment in planned.segments:
+                low, high = max(segment.start, offset), min(segment.start + segment.rows, offset + len(stored))
+                if segment.spec is spec and low < high:
+                    yield segment.at + low - segment.start, stored[low - offset : high - offset]
+
+    def stored_rows(self, planned: Planned, block_bytes: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(first stored row, block) of a stored tensor oriented as canonical rows, gain offset applied."""
+        file, entry = self.files[planned.file], planned.entry
+        columns = planned.segments[0].spec.columns if planned.segments else 1
+        if planned.transpose:
+            raw = read_exactly(file.fd, entry.begin, entry.end - entry.begin)
+            yield 0, np.ascontiguousarray(to_float32(raw, entry.dtype).reshape(entry.shape).T)
+            return
+        row_bytes = columns * ITEM_BYTES[entry.dtype]
+        step = max(1, block_bytes // row_bytes) * row_bytes
+        for offset, raw in file.chunks(entry.begin, entry.end, step):
+            block = to_float32(raw, entry.dtype).reshape(-1, columns)
+            if planned.gain_offset:
+                block = block + np.float32(planned.gain_offset)
+            yield (offset - entry.begin) // row_bytes, block
+
+    def matrix(self, spec: TensorSpec) -> NDArray[np.float32]:
+        """A whole canonical tensor, shape (rows, columns); for small checkpoints only."""
+        whole = np.empty((spec.rows, spec.columns), dtype=np.float32)
+        for start, block in self.rows(spec):
+            whole[start : start + len(block)] = block
+        return whole
+
+    def vector(self, role: str, layer: int | None = None) -> NDArray[np.float32] | None:
+        """A 1-D canonical tensor, shape (n,), or None; norm gains are effective gains. May hold NaN."""
+        key = (role, layer)
+        if key not in self._vectors:
+            spec = self.find(role, layer)
+            small = spec is not None and spec.columns == 1 and spec.rows <= VECTOR_LIMIT
+            self._vectors[key] = self.matrix(spec)[:, 0] if spec is not None and small else None
+        return self._vectors[key]
+
+    def anchors(self, count: int) -> Anchors | None:
+        """Embedding rows of the `count` tokens with the smallest hashes; None without tokenizer or embeddings."""
+        spec, tokenizer = self.find("embed_tokens"), self.tokenizer
+        if spec is None or tokenizer is None or spec.columns < 2:
+            return None
+        hashed = sorted((token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows)[:count]
+        if not hashed:
+            return None
+        planned, _ = self._where["embed_tokens", None, None]
+        file, entry = self.files[planned.file], planned.entry
+        row_bytes = spec.columns * ITEM_BYTES[entry.dtype]
+        raw = b"".join(read_exactly(file.fd, entry.begin + i * row_bytes, row_bytes) for _, i in hashed)
+        rows = to_float32(raw, entry.dtype).reshape(-1, spec.columns)
+        finite = np.isfinite(rows).all(axis=1)
+        hashes = np.array([h for h, _ in hashed], dtype=np.uint64)
+        return Anchors(hashes=hashes[finite], rows=np.ascontiguousarray(rows[finite]))
+
+    def _small(self, name: str, limit: int) -> bytes | None:
+        return read_small(self.listing.root, name, limit) if self.listing else None
+
+    def tokenizer_json(self) -> str | None:
+        """The raw text of tokenizer.json, for a probe that runs it in a killable worker of its own."""
+        raw = self._small("tokenizer.json", SIZE_LIMIT)
+        return raw.decode("utf-8", "replace") if raw is not None else None
+
+    @property
+    def tokenizer(self) -> TokenizerFacts | None:
+        """The tokenizer as data; None where there is none or it is unreadable (then a problem says so)."""
+        if not self._tokenizer_read:
+            self._tokenizer_read = True
+            try:
+                raw = self._small("tokenizer.json", SIZE_LIMIT)
+                if raw is not None:
+                    settings = self._small("tokenizer_config.json", 4_000_000)
+                    template = self._small("chat_template.jinja", 1_000_000)
+                    self._tokenizer = tokenizer_facts(raw, settings, template)
+            except CheckpointError as error:
+                self.problems.append(Problem(where=self.label, code=error.code, message=error.message))
+        return self._tokenizer
+
+    @property
+    def texts(self) -> tuple[TextFile, ...]:
+        """Card, licence, notice, code and config files, each cut at a budget."""
+        if self._texts is None:
+            self._texts = read_texts(self.listing) if self.listing else ()
+        return self._texts
+
+    def fill(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+        """Values for a module parameter of the *declared* architecture, whatever the file calls its tensors."""
+        return module_tensor(self, model_type(self.config), name, shape)
+
+    def close(self) -> None:
+        """Closes every file; the checkpoint cannot be read afterwards."""
+        for file in self.files:
+            file.close()
+
+
+def digest_of(files: Iterable[tuple[str, str]]) -> str:
+    """One digest over (name, sha256 hex) pairs: SHA-256 of the raw digests, sorted by name."""
+    whole = hashlib.sha256()
+    for _, sha256 in sorted(files):
+        whole.update(bytes.fromhex(sha256))
+    return whole.hexdigest()
+
+
+def open_checkpoint(location: str | Path, *, label: str = "", layouts: Iterable[Layout] | None = None) -> Checkpoint:
+    """Opens a folder or a single safetensors file; CheckpointError (message, hint, code) where that is impossible."""
+    path = Path(location)
+    label = label or path.name
+    if not path.exists():
+        raise CheckpointError(f"{label}: no such file or folder", "check the path", code="MISSING")
+    if path.is_dir():
+        return _open_folder(path, label, layouts)
+    file = SafetensorsFile.open(path.resolve(), path.name)
+    return Checkpoint(
+        label=label, files=[file], config={}, listing=None, problems=_faults(file, label), layouts=layouts
+    )
+
+
+def _faults(file: SafetensorsFile, label: str) -> list[Problem]:
+    faults = []
+    if file.missing:
+        message = f"{file.name} ends {len(file.missing)} tensors early; what is there was examined"
+        faults.append(Problem(where=label, code="ST_TRUNCATED", message=message))
+    if file.trailing:
+        message = f"{file.name} has {file.trailing} bytes behind its last tensor"
+        faults.append(Problem(where=label, code="ST_TRAILING", message=message))
+    return faults
+
+
+def _open_folder(root: Path, label: str, layouts: Iterable[Layout] | None) -> Checkpoint:
+    listing = list_folder(root)
+    problems = [Problem(where=label, code=p.code, message=p.message) for p in listing.problems]
+    config: dict[str, Any] = {}
+    try:
+        raw = read_small(root, "config.json", 4_000_000)
+        if raw is None:
+            problems.append(Problem(where=label, code="NO_CONFIG", message="no config.json; shapes alone were used"))
+        else:
+            config = read_config(raw)
+    except CheckpointError as error:
+        problems.append(Problem(where=label, code=error.code, message=error.message))
+    files = []
+    for name in listing.weights:
+        try:
+            files.append(_open_weights(root, name))
+            problems += _faults(files[-1], label)
+        except CheckpointError as error:
+            problems.append(Problem(where=label, code=error.code, message=f"{name[:200]}: {error.message}"))
+    if not any(f.entries for f in files):
+        reason = "; ".join(p.message for p in problems if p.code != "NO_CONFIG") or "no tensors"
+        raise CheckpointError(f"no weights could be read ({reason})", "fetch the files again", code="NO_WEIGHTS")
+    return Checkpoint(
+        label=label, files=files, config=config, listing=listing, problems=problems, layouts=layouts
+    )
+
+
+def _open_weights(root: Path, name: str) -> SafetensorsFile:
+    return SafetensorsFile.open(inside(root, name), name)

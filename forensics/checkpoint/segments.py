@@ -1,0 +1,108 @@
+"""Fused, stacked and interleaved tensors cut into canonical ones: which stored rows are whose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forensics.checkpoint.layout import Match
+from forensics.probe import TensorSpec
+
+SEGMENT_LIMIT = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """What is needed to cut fused attention tensors; zeros where unknown."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Rows `start` to `start + rows` of a stored matrix are rows `at` … of the canonical tensor `spec`."""
+
+    spec: TensorSpec
+    start: int
+    rows: int
+    at: int
+
+
+class Unsplittable(Exception):
+    """A stored tensor's shape does not fit what its name says; the message is the reason."""
+
+
+def oriented(shape: tuple[int, ...], match: Match) -> tuple[int, int]:
+    """(rows, columns) of the stored tensor seen as canonical rows: stacked experts unrolled, vectors as columns."""
+    if len(shape) == 1:
+        return shape[0], 1
+    if len(shape) == 2:
+        return (shape[1], shape[0]) if match.rule.transpose else (shape[0], shape[1])
+    if len(shape) == 3 and match.rule.split.startswith("experts"):
+        return shape[0] * shape[1], shape[2]
+    raise Unsplittable(f"unexpected number of dimensions ({len(shape)})")
+
+
+def cut(name: str, shape: tuple[int, ...], dtype: str, match: Match, heads: Heads) -> list[Segment]:
+    """Segments of one stored tensor in row order; Unsplittable where shape and name disagree."""
+    rows, columns = oriented(shape, match)
+    if not rows or not columns:
+        raise Unsplittable("empty tensor")
+    rule = match.rule
+    parts = _parts(rule.split, rule.roles, shape, rows, heads, match.expert)
+    totals: dict[tuple[str, int | None], int] = {}
+    for role, expert, count in parts:
+        totals[role, expert] = totals.get((role, expert), 0) + count
+    specs = {
+        key: TensorSpec(
+            role=key[0], layer=match.layer, expert=key[1], rows=total, columns=columns, dtype=dtype, source=name
+        )
+        for key, total in totals.items()
+    }
+    segments, start, filled = [], 0, dict.fromkeys(totals, 0)
+    for role, expert, count in parts:
+        key = (role, expert)
+        segments.append(Segment(spec=specs[key], start=start, rows=count, at=filled[key]))
+        start += count
+        filled[key] += count
+    if start != rows:
+        raise Unsplittable(f"{rows} rows where {start} were expected")
+    return segments
+
+
+def _parts(
+    split: str, roles: tuple[str, ...], shape: tuple[int, ...], rows: int, heads: Heads, expert: int | None
+) -> list[tuple[str, int | None, int]]:
+    """(role, expert, rows) in stored order."""
+    match split:
+        case "":
+            return [(roles[0], expert, rows)]
+        case "halves":
+            if rows % 2:
+                raise Unsplittable(f"{rows} rows cannot be halved")
+            return [(role, expert, rows // 2) for role in roles]
+        case "qkv":
+            q, kv = heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim
+            if q + 2 * kv != rows:
+                if q or rows % 3:
+                    raise Unsplittable(f"{rows} fused rows do not fit {heads.heads}+2x{heads.kv_heads} heads")
+                q = kv = rows // 3
+            return [(roles[0], expert, q), (roles[1], expert, kv), (roles[2], expert, kv)]
+        case "qkv-per-head":
+            if not heads.head_dim or rows != 3 * heads.heads * heads.head_dim or heads.heads > SEGMENT_LIMIT // 3:
+                raise Unsplittable(f"{rows} interleaved rows do not fit {heads.heads} heads")
+            return [(role, expert, heads.head_dim) for _ in range(heads.heads) for role in roles]
+        case _:
+            return _expert_parts(split, roles, shape)
+
+
+def _expert_parts(split: str, roles: tuple[str, ...], shape: tuple[int, ...]) -> list[tuple[str, int | None, int]]:
+    experts, per_expert = shape[0], shape[1]
+    if experts > SEGMENT_LIMIT // 2:
+        raise Unsplittable(f"{experts} experts")
+    if split == "experts":
+        return [(roles[0], e, per_expert) for e in range(experts)]
+    if per_expert % 2:
+        raise Unsplittable(f"{per_expert} rows per expert cannot be halved")
+    return [(role, e, per_expert // 2) for e in range(experts) for role in roles]

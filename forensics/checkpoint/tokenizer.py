@@ -1,0 +1,122 @@
+"""tokenizer.json as JSON: vocabulary on bytes, merges, special tokens, template. Nothing is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from forensics.checkpoint.config import parse_json
+from forensics.checkpoint.facts import TokenizerFacts
+from forensics.errors import CheckpointError
+
+SIZE_LIMIT = 64_000_000
+VOCABULARY_LIMIT = 2_000_000
+TEMPLATE_LIMIT = 200_000
+
+
+@cache
+def _byte_table() -> dict[str, int]:
+    """Byte-level BPE's printable stand-ins for bytes (GPT-2): printable Latin-1 as itself, the rest from U+0100."""
+    keep = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table = {chr(b): b for b in keep}
+    rest = (b for b in range(256) if b not in set(keep))
+    return table | {chr(0x100 + i): b for i, b in enumerate(rest)}
+
+
+def token_bytes(token: str, *, byte_level: bool) -> bytes:
+    """A token string as the bytes it stands for, so that vocabularies of different kinds can be compared."""
+    if byte_level:
+        table = _byte_table()
+        if all(c in table for c in token):
+            return bytes(table[c] for c in token)
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        try:
+            return bytes([int(token[3:5], 16)])
+        except ValueError:
+            pass
+    return token.replace("\u2581", " ").encode("utf-8", "surrogatepass")
+
+
+def token_hash(token: bytes) -> int:
+    """64-bit hash that orders anchor tokens; BLAKE2b, so that the order is the same everywhere."""
+    return int.from_bytes(hashlib.blake2b(token, digest_size=8).digest(), "little")
+
+
+def _is_byte_level(parsed: Mapping[str, Any]) -> bool:
+    parts = json.dumps([parsed.get("pre_tokenizer"), parsed.get("decoder")], default=str)
+    return '"ByteLevel"' in parts
+
+
+def _vocabulary(model: Mapping[str, Any], *, byte_level: bool) -> dict[bytes, int]:
+    vocab = model.get("vocab")
+    if isinstance(vocab, list):
+        items = [(item[0], i) for i, item in enumerate(vocab) if isinstance(item, list) and item]
+    elif isinstance(vocab, dict):
+        items = list(vocab.items())
+    else:
+        raise CheckpointError("tokenizer.json has no vocabulary", code="TOKENIZER")
+    if len(items) > VOCABULARY_LIMIT:
+        raise CheckpointError(f"tokenizer.json lists {len(items)} tokens", code="TOKENIZER")
+    return {
+        token_bytes(token, byte_level=byte_level): index
+        for token, index in items
+        if isinstance(token, str) and isinstance(index, int) and 0 <= index < 2**31
+    }
+
+
+def _merges(model: Mapping[str, Any], *, byte_level: bool) -> tuple[tuple[bytes, bytes], ...]:
+    merges = model.get("merges")
+    pairs = []
+    for merge in merges if isinstance(merges, list) else []:
+        parts = merge.split(" ") if isinstance(merge, str) else merge
+        if isinstance(parts, list) and len(parts) == 2 and all(isinstance(p, str) for p in parts):
+            left, right = (token_bytes(p, byte_level=byte_level) for p in parts)
+            pairs.append((left, right))
+    return tuple(pairs)
+
+
+def _special(parsed: Mapping[str, Any]) -> dict[str, int]:
+    added = parsed.get("added_tokens")
+    found = {}
+    for token in added[:100_000] if isinstance(added, list) else []:
+        if isinstance(token, dict) and isinstance(token.get("content"), str) and isinstance(token.get("id"), int):
+            found[token["content"][:200]] = token["id"]
+    return found
+
+
+def _template(tokenizer_config: bytes | None, chat_template: bytes | None) -> str | None:
+    if chat_template is not None:
+        return chat_template.decode("utf-8", "replace")[:TEMPLATE_LIMIT]
+    if tokenizer_config is None:
+        return None
+    try:
+        parsed = parse_json(tokenizer_config, "tokenizer_config.json")
+    except CheckpointError:
+        return None
+    template = parsed.get("chat_template") if isinstance(parsed, dict) else None
+    if template is None:
+        return None
+    return (template if isinstance(template, str) else json.dumps(template, sort_keys=True))[:TEMPLATE_LIMIT]
+
+
+def tokenizer_facts(raw: bytes, tokenizer_config: bytes | None, chat_template: bytes | None) -> TokenizerFacts:
+    """Facts from the bytes of tokenizer.json and its neighbours; CheckpointError where it is not what it should be."""
+    parsed = parse_json(raw, "tokenizer.json")
+    model = parsed.get("model") if isinstance(parsed, dict) else None
+    if not isinstance(model, dict):
+        raise CheckpointError("tokenizer.json has no model", code="TOKENIZER")
+    byte_level = _is_byte_level(parsed)
+    kind = model.get("type")
+    return TokenizerFacts(
+        model=kind[:40] if isinstance(kind, str) else "unknown",
+        tokens=_vocabulary(model, byte_level=byte_level),
+        merges=_merges(model, byte_level=byte_level),
+        special=_special(parsed),
+        normalizer=json.dumps(parsed.get("normalizer"), sort_keys=True)[:10_000],
+        pre_tokenizer=json.dumps(parsed.get("pre_tokenizer"), sort_keys=True)[:10_000],
+        chat_template=_template(tokenizer_config, chat_template),
+        source="tokenizer.json",
+    )

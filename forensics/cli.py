@@ -1,0 +1,224 @@
+"""argv in, exit status out; the only room that prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from forensics.arguments import parse
+from forensics.errors import CaseError, ForensicsError, ReportError, StrictError
+
+if TYPE_CHECKING:
+    from forensics.case import Request
+    from forensics.records import Dossier, Problem
+
+BUG = 70
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status (decision 11)."""
+    given = parse(arguments)
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "investigate": investigate,
+        "report": report,
+        "probes": probes,
+        "sketch": sketch,
+    }
+    try:
+        return commands[given.command](given)
+    except ForensicsError as error:
+        _say(f"error: {_visible(error.message)}")
+        if error.hint:
+            _say(f"hint: {_visible(error.hint)}")
+        return error.status
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # a bug of ours: show where
+        traceback.print_exc()
+        _say("this is a bug in forensics; please report the lines above")
+        return BUG
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _visible(text: str) -> str:
+    """Hostile text on one line without control characters."""
+    from forensics.report.display import display
+
+    return display(" ".join(text.split()))
+
+
+def _print(text: str) -> None:
+    """Text on stdout whatever the locale's encoding can show."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
+
+
+def _request(given: argparse.Namespace, suspect: str) -> Request:
+    from forensics.case import Named, Request
+
+    return Request(
+        suspect=Named.parse(suspect),
+        candidates=tuple(Named.parse(c) for c in getattr(given, "candidates", ())),
+        controls=tuple(Named.parse(c) for c in getattr(given, "controls", ())),
+        probes=tuple(dict.fromkeys(given.probes)),
+        parameters={"prompts": _prompts(given.prompts)} if given.prompts else {},
+        case_id=getattr(given, "case_id", "")[:200],
+        only_bundled=given.only_bundled,
+        generated_at=_generated_at(),
+    )
+
+
+def _prompts(path: str) -> str:
+    from forensics.prompts import prompts_from
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(4_000_000)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise CaseError(f"cannot read the prompts in {path}: {reason}", "name a UTF-8 text file") from None
+    prompts_from(text)
+    return text
+
+
+def _generated_at() -> str | None:
+    """The time stamp of the record, only ever from SOURCE_DATE_EPOCH."""
+    from datetime import UTC, datetime
+
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return None
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        raise CaseError(
+            f"SOURCE_DATE_EPOCH is {epoch[:40]!r}", "set it to whole seconds since 1970, or unset it"
+        ) from None
+
+
+def investigate(given: argparse.Namespace) -> int:
+    """Runs a case, writes its files, prints the opinions."""
+    from pathlib import Path
+
+    from forensics import casefiles, investigation
+    from forensics.progress import Watching
+    from forensics.registry import Registry
+
+    request = _request(given, given.suspect).checked()
+    folder = Path(given.out)
+    casefiles.prepare(folder)
+    registry = Registry.load(only_bundled=given.only_bundled)
+    with Watching() as watch:
+        done = investigation.investigate(request, registry, watch)
+    record = casefiles.write_record(folder, done, request)
+    _print(record.decode().rstrip("\n") if given.json else _summary(done.dossier))
+    _warn(done.dossier.problems)
+    for warning in casefiles.render(folder, done, record):
+        _say(f"warning: {_visible(warning)}")
+    if not given.json:
+        _print(f"dossier: {folder / 'dossier.pdf'}")
+    if given.strict:
+        _require_clean(done.dossier)
+    return 0
+
+
+def _summary(dossier: Dossier) -> str:
+    from forensics.report import summary_text
+
+    if not sys.stdout.isatty():
+        return summary_text(dossier)
+    from rich.console import Console
+
+    from forensics.report import summary_table
+
+    console = Console()
+    with console.capture() as captured:
+        console.print(summary_table(dossier))
+    return captured.get().rstrip("\n")
+
+
+def _warn(problems: Sequence[Problem]) -> None:
+    for problem in problems[:20]:
+        _say(f"note: {_visible(f'{problem.where}: {problem.message} ({problem.code})')}")
+    if len(problems) > 20:
+        _say(f"note: {len(problems) - 20} more in the dossier")
+
+
+def _require_clean(dossier: Dossier) -> None:
+    failed = [f"{f.probe.id} on {f.candidate}" for f in dossier.findings if f.outcome.kind == "failure"]
+    failed += [p.where for p in dossier.problems if p.code.startswith("PLUGIN")]
+    if failed:
+        raise StrictError(f"--strict: failed: {', '.join(failed)[:400]}", "the dossier was written all the same")
+
+
+def report(given: argparse.Namespace) -> int:
+    """Renders a dossier again."""
+    from pathlib import Path
+
+    from forensics.archive import decode
+    from forensics.casefiles import write_whole
+    from forensics.report import html_of, pdf_of, text_of
+
+    source = Path(given.dossier)
+    try:
+        record = source.read_bytes()
+    except OSError as error:
+        raise ReportError(f"cannot read {source}: {error.strerror}", "name a dossier.json") from None
+    dossier = decode(record)
+    if given.to == "text":
+        content = text_of(dossier).encode()
+        if not given.out:
+            _print(content.decode().rstrip("\n"))
+            return 0
+    else:
+        content = html_of(dossier, record).encode() if given.to == "html" else pdf_of(dossier, record).pdf
+    out = Path(given.out) if given.out else source.with_suffix(f".{given.to}")
+    try:
+        write_whole(out, content)
+    except OSError as error:
+        raise ReportError(f"cannot write {out}: {error.strerror}", "name another file with -o") from None
+    _print(str(out))
+    return 0
+
+
+def probes(given: argparse.Namespace) -> int:
+    """Lists the probes and the plugins that failed to load."""
+    import json
+
+    from forensics.listing import described, listing_text
+    from forensics.registry import Registry
+
+    registry = Registry.load(only_bundled=given.only_bundled)
+    _print(json.dumps(described(registry), indent=1) if given.json else listing_text(registry))
+    return 0
+
+
+def sketch(given: argparse.Namespace) -> int:
+    """Sketches one checkpoint into one file."""
+    from pathlib import Path
+
+    from forensics.progress import Watching
+    from forensics.registry import Registry
+    from forensics.sketching import sketch_checkpoint
+
+    registry = Registry.load(only_bundled=given.only_bundled)
+    with Watching() as watch:
+        book, problems = sketch_checkpoint(_request(given, given.path), registry, Path(given.out), watch)
+    _warn(problems)
+    _print(f"{given.out}: {len(book.sketches)} sketches, {Path(given.out).stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

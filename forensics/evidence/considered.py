@@ -1,0 +1,40 @@
+"""What the rules of the verdict may look at, and what a rule answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forensics.evidence.fusion import Fused
+from forensics.evidence.speaking import Voice
+from forensics.readings import Sign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """All that the rules may look at, for one candidate."""
+
+    candidate: str
+    fused: Fused | None
+    voices: tuple[Voice, ...]
+    signs: tuple[tuple[str, Sign], ...]
+    """Probe id and sign."""
+    smallest_p: float | None
+    """Of all exact tests against this candidate, uncorrected; None without any."""
+    smallest_holm: float | None
+    """The same, corrected over the case."""
+    coverage: float | None
+    identical: bool
+    """Whether the suspect's weight files are the candidate's, byte for byte."""
+    derived_controls: tuple[str, ...]
+    """Controls that came out derived in this case."""
+    population: str = ""
+    remarks: tuple[str, ...] = ()
+    """What the weighing noted besides: probes left out, readings outside the reference range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """One rule applied: whether it is met, and what was found against what was asked."""
+
+    met: bool
+    found: str

@@ -1,0 +1,93 @@
+"""Fuses the probes that answered into one log LR, knowing that they repeat each other.
+
+Adding the probes' own log LRs would count shared evidence several times. Instead the reference table is kept,
+and a small regression over the probes at hand is fitted when a case needs it: a probe that abstained is left
+out, not filled in, and the subset's own out-of-fold cost and cap are reported with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from forensics.evidence.assessment import Assessed, assess
+from forensics.evidence.calibration import INTERCEPT, LEVEL, held
+from forensics.evidence.population import ReferenceTable
+from forensics.records import Contribution
+
+_LN10 = math.log(10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fused:
+    """One log10 LR from several readings, with everything that must be said beside it."""
+
+    log10_lr: float
+    lower: float
+    upper: float
+    cap: float
+    contributions: tuple[Contribution, ...]
+    """Per probe, then the intercept, in log10 units before the cap; they add up."""
+    cllr: float
+    families: int
+    outside: tuple[str, ...]
+    """Probes whose reading lies beyond every reference pair: there the weight is an extrapolation."""
+    left_out: tuple[str, ...]
+    """Probes with a reading and a column in the table, but too few reference families to be fused."""
+
+
+def choose(table: ReferenceTable, answered: Iterable[str], least_families: int) -> tuple[str, ...]:
+    """The probes to fuse: of those that answered, the largest set still backed by enough families.
+
+    Only reference pairs on which every fused probe gave a reading can be used. While fewer than
+    `least_families` families with derived pairs remain, the probe with the fewest of its own goes (ties: the
+    last by name), e.g. one that needs attention biases, which few architectures have.
+    """
+    kept = sorted(set(answered) & set(table.probes))
+    while len(kept) > 1 and table.derived_families(kept) < least_families:
+        scarcest = min(table.derived_families([probe]) for probe in kept)
+        kept.remove(max(probe for probe in kept if table.derived_families([probe]) == scarcest))
+    return tuple(kept)
+
+
+@lru_cache(maxsize=64)
+def fuser(table: ReferenceTable, probes: tuple[str, ...]) -> Assessed | None:
+    """The regression over these probes; None where the table cannot support one. A fraction of a second."""
+    return assess(table.select(probes), seed=table.seed, draws=table.draws)
+
+
+def fuse(table: ReferenceTable, readings: Mapping[str, float], least_families: int) -> Fused | None:
+    """The fused weight of readings by probe id; None where no probe of the table answered."""
+    probes = choose(table, readings, least_families)
+    assessed = fuser(table, probes) if probes else None
+    if assessed is None:
+        return None
+    columns = [table.probes.index(probe) for probe in probes]
+    at = np.array([float(table.transforms[k](np.array(readings[table.probes[k]]))) for k in columns])
+    terms = assessed.fit.terms(at) / _LN10
+    intercept = assessed.fit.intercept / _LN10
+    point = float(terms.sum() + intercept)
+    drawn = [float(replica.llr(at)) / _LN10 for replica in assessed.replicas]
+    lower, upper = np.quantile(drawn, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
+    shares = [*zip(probes, terms.tolist(), strict=True), (INTERCEPT, intercept)]
+    return Fused(
+        log10_lr=held(point, assessed.cap),
+        lower=held(min(float(lower), point), assessed.cap),
+        upper=held(max(float(upper), point), assessed.cap),
+        cap=assessed.cap,
+        contributions=tuple(Contribution(probe=p, log10_lr=round(share, 6) + 0.0) for p, share in shares),
+        cllr=round(assessed.cllr, 3),
+        families=assessed.families,
+        outside=tuple(p for p in probes if _outside(table, p, readings[p])),
+        left_out=tuple(sorted((set(readings) & set(table.probes)) - set(probes))),
+    )
+
+
+def _outside(table: ReferenceTable, probe: str, reading: float) -> bool:
+    """Whether no reference pair reached so far in this direction."""
+    seen = table.readings[:, table.probes.index(probe)]
+    return not np.nanmin(seen) <= reading <= np.nanmax(seen)

@@ -1,0 +1,229 @@
+"""The verdict: decisions 1 to 8 of the house as rules, in the order in which they are read.
+
+`derived` needs every rule of `DERIVED`, `independent` every rule of `INDEPENDENT`; anything else is
+`inconclusive`, with the reason first. Every rule leaves one line in the grounds, met or not. The thresholds and
+the reason for each stand in `reference/thresholds.json`. Nothing here computes evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forensics.evidence.considered import Considered, Ground
+from forensics.evidence.fusion import Fused
+from forensics.evidence.scale import VerbalScale
+from forensics.evidence.thresholds import Thresholds
+from forensics.readings import Group, Sign, SignKind
+from forensics.records import Opinion, Relation, Verdict
+
+Rule = Callable[[Considered, Thresholds], Ground]
+
+
+def weight_for(case: Considered, at: Thresholds) -> Ground:
+    """Decision 2: fused log10 LR of at least 1.0 with its lower end above 0."""
+    asked = f"asked: at least {at.derived_log10_lr:g} with the lower end above 0"
+    if case.fused is None:
+        return Ground(met=False, found=f"weight: no calibrated probe could speak ({asked})")
+    met = case.fused.log10_lr >= at.derived_log10_lr and case.fused.lower > 0
+    return Ground(met=met, found=f"weight: {_weight_words(case.fused)} ({asked})")
+
+
+def groups_for(case: Considered, at: Thresholds) -> Ground:
+    """Decision 2: at least two tensor groups speak for descent."""
+    speaking = _speaking(case)
+    said = "; ".join(f"{voice.probe}: {voice.how}" for voice in case.voices) or "no probe of a tensor group"
+    found = (
+        f"tensor groups that speak: {', '.join(speaking) or 'none'} (asked: {at.derived_groups:g}; {said})"
+    )
+    return Ground(met=len(speaking) >= at.derived_groups, found=found)
+
+
+def layers_for(case: Considered, at: Thresholds) -> Ground:
+    """Decision 2: MLP or attention speaks in at least half of the layers."""
+    shares = [
+        (voice.layer_share, voice)
+        for voice in case.voices
+        if voice.group in {Group.MLP, Group.ATTENTION} and voice.speaks and voice.layer_share is not None
+    ]
+    asked = f"asked: {at.derived_layer_share:.0%} of the examined layers of MLP or attention"
+    if not shares:
+        return Ground(met=False, found=f"layers: neither MLP nor attention speaks by layers ({asked})")
+    share, voice = max(shares, key=lambda pair: pair[0])
+    found = f"layers: {voice.probe} above every comparable unrelated layer in {share:.0%} of them ({asked})"
+    return Ground(met=share >= at.derived_layer_share, found=found)
+
+
+def coverage_for(case: Considered, at: Thresholds) -> Ground:
+    """Decision 2: at least half of the suspect's parameters were recognised and read."""
+    return _coverage(case, at.derived_coverage)
+
+
+def controls_for(case: Considered, _: Thresholds) -> Ground:
+    """Decision 2: no control comes out derived."""
+    if case.derived_controls:
+        return Ground(met=False, found=f"controls that came out derived: {', '.join(case.derived_controls)}")
+    return Ground(met=True, found="controls: none came out derived")
+
+
+def signs_for(case: Considered, at: Thresholds) -> Ground:
+    """Decision 2: no unresolved sign of partial reuse or of shared initialisation alone."""
+    open_signs = unresolved(case, at)
+    if open_signs:
+        seen = "; ".join(f"{probe}: {sign.sign} ({sign.detail})" for probe, sign in open_signs)
+        return Ground(met=False, found=f"unresolved signs: {seen}")
+    return Ground(met=True, found="signs: no unresolved one of partial reuse or shared initialisation")
+
+
+def weight_against(case: Considered, at: Thresholds) -> Ground:
+    """Decision 3: fused log10 LR of at most −1.0 with its upper end below 0."""
+    asked = f"asked: at most {at.independent_log10_lr:g} with the upper end below 0"
+    if case.fused is None:
+        return Ground(met=False, found=f"weight: no calibrated probe could speak ({asked})")
+    met = case.fused.log10_lr <= at.independent_log10_lr and case.fused.upper < 0
+    return Ground(met=met, found=f"weight: {_weight_words(case.fused)} ({asked})")
+
+
+def coverage_against(case: Considered, at: Thresholds) -> Ground:
+    """Decision 3: nearly all of the suspect was read."""
+    return _coverage(case, at.independent_coverage)
+
+
+def exact_against(case: Considered, at: Thresholds) -> Ground:
+    """Decision 3: no exact test contradicts independence, uncorrected."""
+    if case.smallest_p is None:
+        return Ground(met=True, found="exact tests: none could be made")
+    found = f"smallest exact p {case.smallest_p:.2g} (asked: above {at.independent_exact_p:g})"
+    return Ground(met=case.smallest_p > at.independent_exact_p, found=found)
+
+
+def tampering_against(case: Considered, _: Thresholds) -> Ground:
+    """Decision 3: no sign that weights were altered so as to hide their origin."""
+    seen = [f"{probe}: {sign.detail}" for probe, sign in case.signs if sign.sign is SignKind.TAMPERING]
+    return Ground(met=not seen, found=f"signs of tampering: {'; '.join(seen) or 'none'}")
+
+
+DERIVED: tuple[Rule, ...] = (weight_for, groups_for, layers_for, coverage_for, controls_for, signs_for)
+INDEPENDENT: tuple[Rule, ...] = (weight_against, coverage_against, exact_against, tampering_against)
+
+NOT_MEANING: dict[Verdict, str] = {
+    "derived": (
+        "This does not say which of the two came first or whether both descend from a third, "
+        "nor whether anything was copied without permission."
+    ),
+    "independent": (
+        "This does not exclude training on the candidate's outputs, nor reuse in a part or form "
+        "that these probes cannot see."
+    ),
+    "inconclusive": "This is a finding neither of descent nor of independence.",
+}
+
+
+def unresolved(case: Considered, at: Thresholds) -> tuple[tuple[str, Sign], ...]:
+    """Signs of partial reuse or shared initialisation that nothing in the case explains away.
+
+    Shared initialisation is answered by trained gains or biases that agree, for these carry none. Partial
+    reuse is answered by MLP and attention both speaking in enough layers.
+    """
+    speaking = {voice.group for voice in case.voices if voice.speaks}
+    wide = {
+        voice.group
+        for voice in case.voices
+        if voice.speaks and voice.layer_share is not None and voice.layer_share >= at.derived_layer_share
+    }
+    answered = {
+        SignKind.SHARED_INITIALISATION: Group.NORM_AND_BIAS in speaking,
+        SignKind.PARTIAL_REUSE: {Group.MLP, Group.ATTENTION} <= wide,
+        SignKind.TAMPERING: True,  # restrains `independent` only
+    }
+    return tuple((probe, sign) for probe, sign in case.signs if not answered[sign.sign])
+
+
+def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
+    """The opinion on one candidate: every rule applied, its line kept, the verdict that follows."""
+    for_it = [rule(case, at) for rule in DERIVED]
+    against = [rule(case, at) for rule in INDEPENDENT]
+    verdict: Verdict = "inconclusive"
+    if all(ground.met for ground in for_it):
+        verdict = "derived"
+    elif all(ground.met for ground in against):
+        verdict = "independent"
+    fused = case.fused
+    return Opinion(
+        candidate=case.candidate,
+        log10_lr=None if fused is None else fused.log10_lr,
+        lower=None if fused is None else fused.lower,
+        upper=None if fused is None else fused.upper,
+        cap=None if fused is None else fused.cap,
+        verdict=verdict,
+        relation=_relation(case, at, verdict),
+        grounds=_grounds(case, for_it, against),
+        band="not stated" if fused is None else scale.band(fused.log10_lr),
+        because=_because(case, at, verdict, for_it, against),
+        not_meaning=NOT_MEANING[verdict],
+        coverage=case.coverage,
+        contributions=() if fused is None else fused.contributions,
+        population=case.population,
+        cllr=None if fused is None else fused.cllr,
+    )
+
+
+def _grounds(case: Considered, for_it: list[Ground], against: list[Ground]) -> tuple[str, ...]:
+    """One line per rule, after what stands above the rules and before the weighing's remarks."""
+    identical = ("The suspect's weight files are identical to the candidate's, byte for byte",)
+    marks = {True: "met", False: "not met"}
+    return (
+        *(identical if case.identical else ()),
+        *(f"For derived, {marks[ground.met]} – {ground.found}" for ground in for_it),
+        *(f"For independent, {marks[ground.met]} – {ground.found}" for ground in against),
+        *case.remarks,
+    )
+
+
+def _because(
+    case: Considered, at: Thresholds, verdict: Verdict, for_it: list[Ground], against: list[Ground]
+) -> str:
+    """One sentence: the deciding reason."""
+    opening = "The weight files are identical; " if case.identical else ""
+    if verdict == "derived" and case.fused is not None:
+        groups = " and ".join(_speaking(case))
+        return f"{opening}{_weight_words(case.fused)}, and {groups} speak for it."
+    if verdict == "independent" and case.fused is not None:
+        return f"{opening}{_weight_words(case.fused)}, nearly everything was read and no exact test objects."
+    unmet = next((ground.found for ground in for_it if not ground.met), "")
+    if case.smallest_holm is not None and case.smallest_holm <= at.group_exact_p:
+        opening += "they share ancestry or initialisation; derivation is not shown: "
+    elif case.fused is not None and case.fused.log10_lr < 0:
+        unmet = next((ground.found for ground in against if not ground.met), unmet)
+    sentence = f"{opening}{unmet}."
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
+    """A relation only where something seen carries it."""
+    if case.identical:
+        return "identical"
+    open_kinds = {sign.sign for _, sign in unresolved(case, at)}
+    if verdict == "inconclusive" and SignKind.SHARED_INITIALISATION in open_kinds:
+        return "shared-initialisation"
+    if verdict == "inconclusive" and SignKind.PARTIAL_REUSE in open_kinds:
+        return "partial-reuse"
+    return "undetermined"
+
+
+def _speaking(case: Considered) -> list[str]:
+    """Names of the groups that speak, each once, in order."""
+    return sorted({voice.group.value for voice in case.voices if voice.speaks})
+
+
+def _weight_words(fused: Fused) -> str:
+    """The number with its interval and cap."""
+    bound = ", at its cap" if abs(fused.log10_lr) >= fused.cap else ""
+    return f"log10 LR {fused.log10_lr:.2g} [{fused.lower:.2g}, {fused.upper:.2g}]{bound}"
+
+
+def _coverage(case: Considered, asked: float) -> Ground:
+    """Share of the suspect's parameters that was recognised and read."""
+    if case.coverage is None:
+        return Ground(met=False, found=f"coverage: unknown (asked: at least {asked:.0%})")
+    found = f"coverage: {case.coverage:.1%} of the suspect's parameters read (asked: at least {asked:.0%})"
+    return Ground(met=case.coverage >= asked, found=found)

@@ -1,0 +1,193 @@
+"""The room's entry: findings in, weighed findings and opinions out. A pure function of records.
+
+Findings may come in any order and come back in the same; nothing here depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from forensics.evidence.considered import Considered
+from forensics.evidence.exact import enter_exact
+from forensics.evidence.fusion import Fused, fuse
+from forensics.evidence.library import Reference, load_reference
+from forensics.evidence.signs import gathered
+from forensics.evidence.speaking import listen
+from forensics.evidence.verdict import conclude
+from forensics.readings import Measurement
+from forensics.records import Case, Finding, Opinion, Population, Subject
+
+__all__ = ["Reference", "Weighed", "load_reference", "weigh"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """What the weighing adds to a record."""
+
+    findings: tuple[Finding, ...]
+    opinions: tuple[Opinion, ...]
+    """One per candidate, in the case's order."""
+    controls: tuple[Opinion, ...]
+    """One per control, in the case's order."""
+    populations: tuple[Population, ...]
+    """Those that weighed something in this case, by id."""
+    verbal_scale: str
+
+
+def weigh(
+    findings: Sequence[Finding], subjects: Sequence[Subject], case: Case, reference: Reference
+) -> Weighed:
+    """Weighs every finding and concludes on every candidate and control.
+
+    Controls are judged first, because a control that comes out derived withdraws `derived` from candidates.
+    """
+    weighed = [_weighed(finding, reference) for finding in enter_exact(findings)]
+    controls = tuple(_opinion(label, weighed, subjects, reference, ()) for label in case.controls)
+    alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
+    opinions = tuple(_opinion(label, weighed, subjects, reference, alarms) for label in case.candidates)
+    return Weighed(
+        findings=tuple(weighed),
+        opinions=opinions,
+        controls=controls,
+        populations=_populations(weighed, [*opinions, *controls], reference),
+        verbal_scale=reference.scale.name,
+    )
+
+
+def _weighed(finding: Finding, reference: Reference) -> Finding:
+    """The finding with weight and background, where its probe is calibrated and gave a reading."""
+    calibration = reference.calibrations.get(finding.probe.id)
+    if calibration is None or not isinstance(finding.outcome, Measurement):
+        return replace(finding, weight=None, background=None)
+    description = _named(reference.populations[calibration.population])
+    value = finding.outcome.value
+    return replace(
+        finding, weight=calibration.weigh(value, description), background=calibration.background(value)
+    )
+
+
+def _opinion(
+    label: str,
+    findings: Sequence[Finding],
+    subjects: Sequence[Subject],
+    reference: Reference,
+    alarms: tuple[str, ...],
+) -> Opinion:
+    """What follows for one candidate or control from its findings."""
+    own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
+    readings = {
+        finding.probe.id: finding.outcome.value for finding in own if isinstance(finding.outcome, Measurement)
+    }
+    table = reference.table
+    fused = None if table is None else fuse(table, readings, reference.thresholds.fusion_families)
+    population = "" if table is None or fused is None else _named(reference.populations[table.population])
+    remarks = _remarks(own, fused, reference)
+    if fused is None:
+        fused, population = _alone(own, reference)
+    suspect = next((subject for subject in subjects if subject.role == "suspect"), None)
+    examined = next((s for s in subjects if s.role != "suspect" and s.label == label), None)
+    exact = [finding.exact for finding in own if finding.exact is not None]
+    considered = Considered(
+        candidate=label,
+        fused=fused,
+        voices=listen(own, table, reference.thresholds),
+        signs=gathered(own, reference.thresholds),
+        smallest_p=min((found.p for found in exact), default=None),
+        smallest_holm=min((found.p_holm for found in exact if found.p_holm is not None), default=None),
+        coverage=_coverage(suspect),
+        identical=_identical(suspect, examined),
+        derived_controls=alarms,
+        population=population,
+        remarks=remarks,
+    )
+    return conclude(considered, reference.thresholds, reference.scale)
+
+
+def _alone(findings: Sequence[Finding], reference: Reference) -> tuple[Fused | None, str]:
+    """Without a fusion, the weight of the best validated calibration that spoke; weights are never added."""
+    spoke = [
+        (reference.calibrations[finding.probe.id].cllr, finding.probe.id, finding.weight)
+        for finding in findings
+        if finding.weight is not None
+    ]
+    if not spoke:
+        return None, ""
+    cost, probe, weight = min(spoke, key=lambda entry: entry[:2])
+    calibration = reference.calibrations[probe]
+    value = next(
+        f.outcome.value for f in findings if f.probe.id == probe and isinstance(f.outcome, Measurement)
+    )
+    fused = Fused(
+        log10_lr=weight.log10_lr,
+        lower=weight.lower,
+        upper=weight.upper,
+        cap=weight.cap,
+        contributions=calibration.contributions(value),
+        cllr=round(cost, 3),
+        families=calibration.families,
+        outside=(),
+        left_out=(),
+    )
+    return fused, weight.population
+
+
+def _remarks(findings: Sequence[Finding], fused: Fused | None, reference: Reference) -> tuple[str, ...]:
+    """Lines on what did not take part or was stretched."""
+    lines = []
+    columns = () if reference.table is None else reference.table.probes
+    if fused is not None and fused.left_out:
+        lines.append(f"Not fused, too few reference families have it: {', '.join(fused.left_out)}")
+    if fused is not None and fused.outside:
+        lines.append(f"Outside the range of the reference pairs, so extrapolated: {', '.join(fused.outside)}")
+    beside = [f.probe.id for f in findings if f.weight is not None and f.probe.id not in columns]
+    if beside and fused is not None:
+        lines.append(f"Calibrated but no part of the fusion's table, shown beside: {', '.join(beside)}")
+    silent = [
+        finding.probe.id
+        for finding in findings
+        if isinstance(finding.outcome, Measurement)
+        and finding.weight is None
+        and finding.probe.id not in columns
+    ]
+    if silent:
+        lines.append(f"Without calibration, so without weight: {', '.join(silent)}")
+    return tuple(lines)
+
+
+def _coverage(suspect: Subject | None) -> float | None:
+    """Share of the suspect's parameters that was recognised and read, or None if there is nothing to share."""
+    if suspect is None or suspect.parameters <= 0:
+        return None
+    return round(min(max(suspect.recognised / suspect.parameters, 0.0), 1.0), 6)
+
+
+def _identical(suspect: Subject | None, examined: Subject | None) -> bool:
+    """Equal digests of the whole, or equal weight files under whatever name."""
+    if suspect is None or examined is None:
+        return False
+    if suspect.digest and suspect.digest == examined.digest:
+        return True
+    ours, theirs = _weight_files(suspect), _weight_files(examined)
+    return bool(ours) and "" not in ours and ours == theirs
+
+
+def _weight_files(subject: Subject) -> list[str]:
+    """Digests of the files that hold tensors, sorted; empty strings where a file was not read whole."""
+    return sorted(
+        file.sha256 for file in subject.files if file.name.endswith((".safetensors", ".bin", ".gguf"))
+    )
+
+
+def _named(population: Population) -> str:
+    """Id and description, as weights and opinions carry them."""
+    return f"{population.id}: {population.description}"
+
+
+def _populations(
+    findings: Sequence[Finding], opinions: Sequence[Opinion], reference: Reference
+) -> tuple[Population, ...]:
+    """The populations that weighed something."""
+    said = {finding.weight.population for finding in findings if finding.weight is not None}
+    said |= {opinion.population for opinion in opinions}
+    return tuple(p for _, p in sorted(reference.populations.items()) if _named(p) in said)

@@ -1,0 +1,238 @@
+"""Sends workers out and collects what they bring: one read per subject, one comparison per pair.
+
+Bundled probes share a worker per checkpoint and per candidate; a stranger's probe, and one that hands hostile
+input to other libraries, gets a worker and a time limit of its own, so that its crash is only its own failure.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from forensics import jobs
+from forensics.archive import restored
+from forensics.case import Named, Request, Role
+from forensics.errors import CheckpointError, ReportError
+from forensics.probe import SketchProbe
+from forensics.readings import Abstention, Failure, Outcome, Reason
+from forensics.records import Problem, Subject
+from forensics.registry import Offered
+from forensics.sketches import is_sketch_file, load
+
+READ_LIMIT = 600.0
+READ_SPEED = 20e6
+"""Bytes per second below which a read is given up, beyond the first ten minutes."""
+COMPARE_LIMIT = 1800.0
+
+
+class Watch(Protocol):
+    """Somebody who is told how far things are; called from several threads."""
+
+    def reading(self, label: str, done: int, total: int) -> None:
+        """Bytes of a subject read so far."""
+
+    def examining(self, probe: str, candidate: str) -> None:
+        """A probe is put to a candidate."""
+
+
+@dataclass(slots=True)
+class Read:
+    """A subject after its reading: its record, where its sketches lie, or why it could not be read."""
+
+    named: Named
+    role: Role
+    subject: Subject
+    sketches: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    error: CheckpointError | None = None
+    seconds: float = 0.0
+    absent: dict[str, Outcome] = field(default_factory=dict)
+    """Outcomes of probes whose own worker failed on this subject."""
+
+    @property
+    def is_sketch(self) -> bool:
+        """Whether only a sketch was handed over."""
+        return self.subject.form == "sketch"
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """The workers of one case. `scratch` is a folder of ours that goes away with the case."""
+
+    request: Request
+    offered: Mapping[str, Offered]
+    scratch: Path
+    watch: Watch
+    seconds: dict[str, float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def _job(self, task: str, probes: list[str], **rest: Any) -> dict[str, Any]:
+        settings = {"only_bundled": self.request.only_bundled, "parameters": dict(self.request.parameters)}
+        return {"task": task, "probes": probes, **settings, **rest}
+
+    def alone(self, probe: str) -> bool:
+        """Whether a probe is read in a worker of its own."""
+        offered = self.offered[probe]
+        return offered.probe.isolated or not offered.origin.bundled
+
+    def sketching(self) -> list[str]:
+        """Ids of the probes that sketch."""
+        return [i for i, o in self.offered.items() if isinstance(o.probe, SketchProbe)]
+
+    def read_all(self) -> list[Read]:
+        """Every subject of the case, a few at a time, in the order of the case."""
+        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda item: self.read(*item), enumerate(self.request.subjects())))
+
+    def read(self, index: int, item: tuple[Named, Role]) -> Read:
+        """One subject: shared pass first, then each lone probe."""
+        named, role = item
+        blank = Subject(label=named.label, role=role, form="unreadable")
+        found = Read(named=named, role=role, subject=blank)
+        if is_sketch_file(named.path):
+            self._take_sketch(found)
+            return found
+        together = [i for i in self.sketching() if not self.alone(i)]
+        self._read_shared(found, self.scratch / f"{index}.sketch", together)
+        for probe in [i for i in self.sketching() if self.alone(i)] if not found.error else []:
+            self._read_alone(found, self.scratch / f"{index}.{probe}.sketch", probe)
+        return found
+
+    def _take_sketch(self, found: Read) -> None:
+        try:
+            book = load(found.named.path)
+        except (CheckpointError, ReportError) as error:
+            found.error = CheckpointError(f"{found.named.label}: {error.message}", error.hint, code="SKETCH")
+            return
+        found.subject = _relabelled(book.subject, found, form="sketch")
+        found.sketches.append(found.named.path)
+
+    def _read_shared(self, found: Read, out: Path, probes: list[str]) -> None:
+        label = found.named.label
+
+        def listen(message: Mapping[str, Any]) -> None:
+            if "progress" in message:
+                done, total = message["progress"]
+                self.watch.reading(label, int(done), int(total))
+            elif "subject" in message:
+                found.subject = _relabelled(restored(Subject, message["subject"]), found, form="checkpoint")
+                found.problems += [restored(Problem, p) for p in message["problems"]]
+                found.sketches.append(out)
+            elif "error" in message:
+                found.error = _checkpoint_error(label, message["error"])
+
+        job = self._job("read", probes, location=str(found.named.path), label=label, out=str(out), digest="")
+        end = jobs.run(job, limit=READ_LIMIT + _size(found.named.path) / READ_SPEED, listen=listen)
+        with self.lock:
+            self.seconds[f"read {label}"] = end.seconds
+        if not end.done:
+            found.error = CheckpointError(
+                f"{label}: the reading worker ended early ({end.error}: {end.detail})",
+                "the checkpoint may be hostile, or too large for this machine's memory",
+                code="WORKER",
+            )
+
+    def _read_alone(self, found: Read, out: Path, probe: str) -> None:
+        label = found.named.label
+        errors: list[str] = []
+
+        def listen(message: Mapping[str, Any]) -> None:
+            if "error" in message:
+                errors.append(str(message["error"].get("message")))
+
+        job = self._job(
+            "read", [probe], location=str(found.named.path), label=label, out=str(out), digest=found.subject.digest
+        )
+        end = jobs.run(job, limit=self.offered[probe].probe.time_limit, listen=listen)
+        with self.lock:
+            self.seconds[f"read {label} for {probe}"] = end.seconds
+        if end.done and out.exists():
+            found.sketches.append(out)
+        else:
+            detail = f"{label}: {end.detail or '; '.join(errors)}"
+            found.absent[probe] = Failure(error=end.error or "ERROR", detail=detail[:1000])
+
+    def compare(self, suspect: Read, other: Read) -> dict[str, Outcome]:
+        """Outcome of every probe for one candidate or control, by probe id."""
+        outcomes: dict[str, Outcome] = {}
+        if other.error:
+            detail = f"the checkpoint could not be read: {other.error.message}"
+            return {i: Failure(error=other.error.code, detail=detail[:1000]) for i in self.offered}
+        together = [i for i in self.sketching() if self.offered[i].origin.bundled]
+        batches = [(together, COMPARE_LIMIT)] if together else []
+        batches += [([i], self.offered[i].probe.time_limit) for i in self.sketching() if i not in together]
+        for probes, limit in batches:
+            self._collect(outcomes, probes, limit, other, self._comparison(probes, suspect, other))
+        for probe in [i for i in self.offered if i not in self.sketching()]:
+            self._examine(outcomes, probe, suspect, other)
+        outcomes |= {i: o for side in (other, suspect) for i, o in side.absent.items()}
+        return {i: outcomes[i] for i in self.offered}
+
+    def _comparison(self, probes: list[str], suspect: Read, other: Read) -> dict[str, Any]:
+        sides = {"suspect": [str(p) for p in suspect.sketches], "candidate": [str(p) for p in other.sketches]}
+        return self._job("compare", probes, **sides)
+
+    def _examine(self, outcomes: dict[str, Outcome], probe: str, suspect: Read, other: Read) -> None:
+        if suspect.is_sketch or other.is_sketch:
+            detail = "this probe needs both checkpoints, and one side is only a sketch"
+            outcomes[probe] = Abstention(reason=Reason.SKETCH_ONLY, detail=detail)
+            return
+        labels = [suspect.named.label, other.named.label]
+        places = {"suspect": str(suspect.named.path), "candidate": str(other.named.path)}
+        job = self._job("examine", [probe], labels=labels, **places)
+        self._collect(outcomes, [probe], self.offered[probe].probe.time_limit, other, job)
+
+    def _collect(
+        self, outcomes: dict[str, Outcome], probes: list[str], limit: float, other: Read, job: Mapping[str, Any]
+    ) -> None:
+        """Runs a job and takes its outcomes; a probe it says nothing of has failed with the job."""
+        candidate, heard = other.named.label, {}
+        self.watch.examining(probes[0] if len(probes) == 1 else f"{len(probes)} probes", candidate)
+
+        def listen(message: Mapping[str, Any]) -> None:
+            if message.get("probe") in probes:
+                heard[message["probe"]] = _outcome(message["outcome"])
+
+        end = jobs.run(job, limit=limit, listen=listen)
+        with self.lock:
+            self.seconds[f"compare {candidate}: {', '.join(probes)}"[:200]] = end.seconds
+        failure = Failure(error=end.error or "no-answer", detail=end.detail or "the worker gave no outcome")
+        outcomes |= {i: heard.get(i, failure) for i in probes}
+
+
+def _outcome(raw: Any) -> Outcome:
+    """An outcome from a worker's words; words that make no outcome are a failure."""
+    try:
+        outcome: Outcome = restored(Outcome, raw)
+    except ReportError as error:
+        return Failure(error="ReportError", detail=f"the worker's outcome was {error.message}"[:1000])
+    return outcome
+
+
+def _relabelled(subject: Subject, found: Read, *, form: Any) -> Subject:
+    from dataclasses import replace
+
+    return replace(subject, label=found.named.label, role=found.role, form=form)
+
+
+def _checkpoint_error(label: str, raw: Mapping[str, Any]) -> CheckpointError:
+    message = str(raw.get("message"))[:500]
+    shown = message if message.startswith(label) else f"{label}: {message}"
+    return CheckpointError(shown, str(raw.get("hint"))[:300], code=str(raw.get("code"))[:60])
+
+
+def _size(path: Path) -> int:
+    """Bytes at a place, for the time limit; 0 where it cannot be told."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        return sum(f.stat().st_size for f in path.glob("*.safetensors"))
+    except OSError:
+        return 0
+
+

@@ -1,0 +1,155 @@
+"""The orchestrator: every probe to every pair; read, compare, weigh, conclude. It knows no probe by name."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from forensics.archive import plain, settled
+from forensics.case import Request
+from forensics.errors import CheckpointError
+from forensics.evidence import weighing
+from forensics.gather import Gatherer, Read, Watch
+from forensics.readings import Outcome
+from forensics.records import Case, Dossier, Environment, Finding, Problem, ProbeUsed, Tool
+from forensics.registry import OURS, Offered, Registry
+
+PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "pluggy", "pydantic",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Investigated:
+    """A finished case: the record, and how long its parts took (not part of the record)."""
+
+    dossier: Dossier
+    seconds: Mapping[str, float]
+
+
+class Silence:
+    """A watch that tells nobody."""
+
+    def reading(self, label: str, done: int, total: int) -> None:
+        """Ignored."""
+
+    def examining(self, probe: str, candidate: str) -> None:
+        """Ignored."""
+
+
+def version() -> str:
+    """Version of the installed distribution."""
+    return metadata.version(OURS)
+
+
+def investigate(request: Request, registry: Registry, watch: Watch | None = None) -> Investigated:
+    """Runs the whole case. CheckpointError where the suspect, or every candidate, cannot be read."""
+    request.checked()
+    offered = registry.chosen(request.probes, request.parameters)
+    reference = weighing.load_reference(registry.calibrations())
+    told = _Told(registry, watch or Silence())
+    with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
+        gatherer = Gatherer(request=request, offered=offered, scratch=Path(scratch), watch=told)
+        reads = gatherer.read_all()
+        suspect, others = reads[0], reads[1:]
+        _require_readable(suspect, others)
+        findings = [
+            _finding(offered[probe], other, outcome)
+            for other in others
+            for probe, outcome in gatherer.compare(suspect, other).items()
+        ]
+    for finding in findings:
+        registry.notify("forensics_finding", finding=finding)
+    case = Case(
+        id=request.case_id,
+        suspect=suspect.named.label,
+        candidates=tuple(n.label for n in request.candidates),
+        controls=tuple(n.label for n in request.controls),
+        probes=tuple(offered),
+        generated_at=request.generated_at,
+    )
+    weighed = weighing.weigh(findings, [r.subject for r in reads], case, reference)
+    environment = Environment(
+        python=platform.python_version(),
+        packages=_packages(),
+        plugins=registry.origins,
+        populations=weighed.populations,
+        verbal_scale=weighed.verbal_scale,
+    )
+    dossier = Dossier(
+        tool=Tool(name=OURS, version=version()),
+        case=case,
+        subjects=tuple(r.subject for r in reads),
+        findings=weighed.findings,
+        opinions=weighed.opinions,
+        controls=weighed.controls,
+        problems=_problems(registry, reads),
+        environment=environment,
+    )
+    return Investigated(dossier=settled(dossier), seconds=gatherer.seconds)
+
+
+class _Told:
+    """Passes progress to the watch and to observing plugins."""
+
+    def __init__(self, registry: Registry, watch: Watch) -> None:
+        self._registry = registry
+        self._watch = watch
+
+    def reading(self, label: str, done: int, total: int) -> None:
+        self._watch.reading(label, done, total)
+        self._registry.notify("forensics_reading", location=label, done=done, total=total)
+
+    def examining(self, probe: str, candidate: str) -> None:
+        self._watch.examining(probe, candidate)
+        self._registry.notify("forensics_examining", probe=probe, candidate=candidate)
+
+
+def _require_readable(suspect: Read, others: list[Read]) -> None:
+    if suspect.error:
+        raise suspect.error
+    candidates = [o for o in others if o.role == "candidate"]
+    if all(c.error for c in candidates):
+        error = candidates[0].error
+        assert isinstance(error, CheckpointError)
+        raise error
+
+
+def _finding(offered: Offered, other: Read, outcome: Outcome) -> Finding:
+    probe = offered.probe
+    used = ProbeUsed(
+        id=probe.id,
+        version=probe.version,
+        title=probe.title,
+        measures=probe.measures,
+        parameters=probe.parameters(),
+        origin=offered.origin,
+        needs=probe.needs,
+        expected=probe.expected,
+    )
+    finding: Finding = settled(Finding(probe=used, candidate=other.named.label, outcome=outcome))
+    return finding
+
+
+def _problems(registry: Registry, reads: list[Read]) -> tuple[Problem, ...]:
+    """Plugins' problems, then each subject's, each once, in the order of the case."""
+    found = list(registry.problems)
+    for read in reads:
+        found += [Problem(where=read.named.label, code=p.code, message=p.message) for p in read.problems]
+        if read.error:
+            found.append(Problem(where=read.named.label, code=read.error.code, message=read.error.message))
+    return tuple({repr(plain(p)): p for p in found}.values())
+
+
+def _packages() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

@@ -1,0 +1,204 @@
+"""Finds plugins, checks what they offer, remembers whose they are. The only room that knows pluggy."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pluggy
+
+from forensics import hookspecs
+from forensics.errors import ForensicsError, PluginError
+from forensics.probe import API, Named, Probe, SketchProbe
+from forensics.records import Origin, Problem
+
+if TYPE_CHECKING:
+    from forensics.checkpoint import Checkpoint
+
+GROUP = "forensics"
+OURS = "model-forensics"
+ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A probe and whose it is."""
+
+    probe: Probe | SketchProbe
+    origin: Origin
+
+
+class Registry:
+    """Every plugin that loaded, what they offer, and the problems of those that did not."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager("forensics")
+        self._manager.add_hookspecs(hookspecs)
+        self._origins: dict[str, Origin] = {}
+        self.problems: list[Problem] = []
+        self.probes: dict[str, Offered] = {}
+
+    @classmethod
+    def load(cls, *, only_bundled: bool = False) -> Registry:
+        """Loads every entry point of the group; a broken plugin becomes a problem. PluginError on equal ids."""
+        registry = cls()
+        points = [p for p in metadata.entry_points(group=GROUP) if not only_bundled or _owner(p) == OURS]
+        for point in sorted(points, key=lambda p: (_owner(p) != OURS, _owner(p), p.name)):
+            registry._load_one(point)
+        registry._collect_probes()
+        return registry
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Origins of the plugins that loaded, bundled first."""
+        return tuple(self._origins.values())
+
+    def _problem(self, where: str, code: str, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+        self.problems.append(Problem(where=where, code=code, message=text))
+
+    def _load_one(self, point: metadata.EntryPoint) -> None:
+        where = f"{_owner(point)}:{point.name}"[:200]
+        try:
+            self.register(point.load(), where=where, distribution=_owner(point), version=_version(point))
+        except (Exception, SystemExit) as error:
+            self._problem(where, "PLUGIN_NOT_LOADED", error)
+
+    def register(self, plugin: object, *, where: str, distribution: str, version: str) -> None:
+        """Registers one plugin; raises where pluggy refuses it, e.g. a misspelt hook, which is then undone."""
+        origin = Origin(
+            distribution=distribution, version=version, sha256=_source_digest(plugin), bundled=distribution == OURS
+        )
+        self._manager.register(plugin, name=where)
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError:
+            self._manager.unregister(plugin)
+            raise
+        self._origins[where] = origin
+
+    def _each(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        """(plugin, function) of every implementation, in order of registration, so that one cannot stop the rest."""
+        found = [(impl.plugin_name, impl.function) for impl in getattr(self._manager.hook, hook).get_hookimpls()]
+        order = list(self._origins)
+        return sorted(found, key=lambda item: order.index(item[0]))
+
+    def _collect_probes(self) -> None:
+        for where, offer in self._each("forensics_probes"):
+            try:
+                offered = list(offer())
+                for probe in offered:
+                    check(probe)
+            except Exception as error:
+                self._problem(where, "PLUGIN_NOT_LOADED", error)
+                continue
+            for probe in offered:
+                self._add(probe, self._origins[where])
+
+    def _add(self, probe: Probe | SketchProbe, origin: Origin) -> None:
+        if probe.id in self.probes:
+            other = self.probes[probe.id].origin.distribution
+            raise PluginError(
+                f"two probes are called {probe.id}: one from {other}, one from {origin.distribution}",
+                "uninstall one of them, or give --only-bundled",
+            )
+        self.probes[probe.id] = Offered(probe=probe, origin=origin)
+
+    def chosen(self, ids: tuple[str, ...], parameters: Mapping[str, str]) -> dict[str, Offered]:
+        """The probes of these ids (all where none are named), with fields of that name set to `parameters`."""
+        unknown = [i for i in ids if i not in self.probes]
+        if unknown:
+            raise PluginError(f"no probe is called {', '.join(unknown)}", "`forensics probes` lists them")
+        return {
+            name: Offered(probe=_with(offered.probe, parameters), origin=offered.origin)
+            for name, offered in self.probes.items()
+            if not ids or name in ids
+        }
+
+    def open(self, location: str, label: str) -> Checkpoint:
+        """The first plugin's checkpoint for this location, else our own readers'."""
+        from forensics.checkpoint import open_checkpoint
+        from forensics.checkpoint.layout import bundled_layouts, layout_from
+
+        for where, opener in self._each("forensics_open"):
+            try:
+                checkpoint = opener(location=location)
+            except ForensicsError:
+                raise
+            except Exception as error:
+                self._problem(where, "PLUGIN_FAILED", error)
+                continue
+            if checkpoint is not None:
+                return cast("Checkpoint", checkpoint)
+        extra = [layout_from(raw) for raw in self._gathered("forensics_layouts")]
+        return open_checkpoint(location, label=label, layouts=(*extra, *bundled_layouts()))
+
+    def _gathered(self, hook: str) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = []
+        for where, offer in self._each(hook):
+            try:
+                found += list(offer())
+            except Exception as error:
+                self._problem(where, "PLUGIN_FAILED", error)
+        return found
+
+    def calibrations(self) -> list[Mapping[str, Any]]:
+        """Calibrations that plugins offer, as plain JSON."""
+        return self._gathered("forensics_calibrations")
+
+    def notify(self, hook: str, **facts: Any) -> None:
+        """Tells every observer; one that raises becomes a problem, once."""
+        for where, observer in self._each(hook):
+            try:
+                wanted = inspect.signature(observer).parameters
+                observer(**{name: value for name, value in facts.items() if name in wanted})
+            except Exception as error:
+                if not any(p.where == where and p.code == "OBSERVER_FAILED" for p in self.problems):
+                    self._problem(where, "OBSERVER_FAILED", error)
+
+
+def check(probe: object) -> None:
+    """Raises TypeError, in words for its author, where an object is not a probe of this API."""
+    if not isinstance(probe, Probe | SketchProbe) or not is_dataclass(probe):
+        raise TypeError(f"{type(probe).__name__} is not a frozen dataclass derived from Probe or SketchProbe")
+    for name in ("id", "version", "title", "measures"):
+        if not isinstance(getattr(probe, name, None), str):
+            raise TypeError(f"{type(probe).__name__} lacks the class attribute `{name}`")
+    if not ID.fullmatch(probe.id):
+        raise TypeError(f"probe id {probe.id!r} is not lower-case words joined by hyphens")
+    if probe.api != API:
+        raise TypeError(f"{probe.id} speaks API {probe.api}, this version speaks {API}")
+    for name, value in probe.parameters().items():
+        if not isinstance(value, str | int | float | bool | None):
+            raise TypeError(f"parameter {name} of {probe.id} is not a plain value")
+
+
+def _with(probe: Probe | SketchProbe, parameters: Mapping[str, str]) -> Probe | SketchProbe:
+    known = {f.name for f in fields(cast("Any", probe))}
+    changed = {name: value for name, value in parameters.items() if name in known}
+    return replace(probe, **changed) if changed else probe
+
+
+def _owner(point: metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist else "unknown"
+
+
+def _version(point: metadata.EntryPoint) -> str:
+    return point.dist.version if point.dist else "unknown"
+
+
+def _source_digest(plugin: object) -> str:
+    module = inspect.getmodule(plugin) if not inspect.ismodule(plugin) else plugin
+    source = getattr(module, "__file__", None)
+    if not source or not Path(source).is_file():
+        return ""
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+
+
+__all__ = ["Named", "Offered", "Registry", "check"]

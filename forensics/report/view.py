@@ -1,0 +1,201 @@
+"""What every rendering of a dossier needs arranged beforehand: groups, tags, sentences and the reader's arithmetic.
+
+Nothing here weighs evidence. The posterior table is the reader's own sum, done for three choices of prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
+from forensics.records import Dossier, Finding, Opinion, ProbeUsed
+from forensics.report import numbers
+
+ROWS = 500
+"""Rows of one table that are printed; the record holds the rest."""
+
+UNEXAMINED = 40
+"""Unexamined tensors and files that are printed per subject."""
+
+PRIORS: tuple[tuple[str, float], ...] = (("1 in 2", 0.5), ("1 in 10", 0.1), ("1 in 100", 0.01))
+
+MARKS = {"derived": "●", "independent": "○", "inconclusive": "◐"}
+
+VERDICTS = {"derived": "Derived", "independent": "Independent", "inconclusive": "Inconclusive"}
+
+REASONS = {
+    Reason.MISSING_TENSORS: "the tensors it needs are not there",
+    Reason.MISSING_FILES: "the files it needs are not there",
+    Reason.NO_SHARED_TOKENS: "the two vocabularies share too few tokens",
+    Reason.TOO_SMALL: "the checkpoint is too small for it",
+    Reason.TOO_LARGE: "the checkpoint is too large for it",
+    Reason.NOT_FINITE: "the weights hold values that are not finite numbers",
+    Reason.NOT_COMPARABLE: "the two checkpoints cannot be compared in this way",
+    Reason.NOT_INFORMATIVE: "what it found carries no information",
+    Reason.INCOMPATIBLE_SKETCHES: "the two sketches were made by different versions or parameters",
+    Reason.SKETCH_ONLY: "it needs the weights and only a sketch was given",
+    Reason.UNSUPPORTED: "it does not support this kind of checkpoint",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One opinion with the short tag that stands for its candidate in figures."""
+
+    tag: str
+    role: Literal["candidate", "control"]
+    opinion: Opinion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSection:
+    """One instrument with everything it found in this case, in the order of the record."""
+
+    used: ProbeUsed
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """One candidate's probability after the findings, at its LR and at the ends of the LR's interval."""
+
+    middle: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posterior:
+    """What one prior becomes for each candidate, in their order."""
+
+    prior: str
+    columns: tuple[After, ...]
+
+
+def answers(dossier: Dossier) -> tuple[Answer, ...]:
+    """Every opinion, candidates `1`, `2`, … first, then controls `C1`, `C2`, …."""
+    candidates = [Answer(tag=str(i), role="candidate", opinion=o) for i, o in enumerate(dossier.opinions, 1)]
+    controls = [Answer(tag=f"C{i}", role="control", opinion=o) for i, o in enumerate(dossier.controls, 1)]
+    return (*candidates, *controls)
+
+
+def tags(dossier: Dossier) -> dict[str, str]:
+    """Label of a candidate or control to its tag; labels without an opinion have none."""
+    return {answer.opinion.candidate: answer.tag for answer in answers(dossier)}
+
+
+def probe_sections(dossier: Dossier) -> tuple[ProbeSection, ...]:
+    """Findings by instrument: same id, version, parameters and origin."""
+    used: list[ProbeUsed] = []
+    for finding in dossier.findings:
+        if finding.probe not in used:
+            used.append(finding.probe)
+    return tuple(
+        ProbeSection(used=probe, findings=tuple(f for f in dossier.findings if f.probe == probe)) for probe in used
+    )
+
+
+def kind(outcome: Outcome) -> str:
+    """The outcome's kind as a heading; all three are printed alike."""
+    match outcome:
+        case Measurement():
+            return "Measurement"
+        case Abstention():
+            return "Abstention"
+        case Failure():
+            return "Failure"
+
+
+def reason(outcome: Outcome) -> str:
+    """Why there is no reading, in words; empty for a measurement."""
+    match outcome:
+        case Measurement():
+            return ""
+        case Abstention():
+            return REASONS[outcome.reason]
+        case Failure():
+            return f"the probe broke ({outcome.error})"
+
+
+def verdict(opinion: Opinion) -> str:
+    """The verdict with its relation, e.g. `Derived (fine-tuned)`."""
+    words = VERDICTS[opinion.verdict]
+    return words if opinion.relation == "undetermined" else f"{words} ({opinion.relation.replace('-', ' ')})"
+
+
+def ratio(opinion: Opinion) -> str:
+    """The likelihood ratio with interval and bound on one line, number first."""
+    if opinion.log10_lr is None:
+        return "none stated"
+    text = numbers.bans(opinion.log10_lr)
+    if opinion.lower is not None and opinion.upper is not None:
+        text += f" ({numbers.interval(opinion.lower, opinion.upper)})"
+    return text if opinion.cap is None else f"{text}, bound {numbers.bound(opinion.cap)}"
+
+
+def at_bound(opinion: Opinion) -> bool:
+    """Whether the likelihood ratio was held back by the size of the reference population."""
+    return opinion.log10_lr is not None and opinion.cap is not None and abs(opinion.log10_lr) >= opinion.cap - 0.005
+
+
+def sentence(opinion: Opinion, suspect: str) -> str:
+    """What the likelihood ratio says, as the probability of the findings and never of a proposition."""
+    if opinion.log10_lr is None:
+        return "No calibrated probe could speak on this pair, so no likelihood ratio is stated."
+    both = (
+        f"if the weights of {suspect} descend from those of {opinion.candidate}",
+        "if the two were trained independently",
+    )
+    if abs(opinion.log10_lr) < 0.1:
+        return f"The findings are about equally probable {both[0]} and {both[1]}."
+    more, less = both if opinion.log10_lr > 0 else both[::-1]
+    held = ""
+    if at_bound(opinion):
+        held = (
+            " This is the largest figure that the reference population is able to support; a larger one could "
+            "not be defended, whatever the findings."
+        )
+    return f"The findings are about {numbers.times(opinion.log10_lr)} times more probable {more} than {less}.{held}"
+
+
+def question(dossier: Dossier) -> str:
+    """The question of the case in one sentence; up to three candidates by name."""
+    names = dossier.case.candidates
+    listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+    if len(names) > 3 or len(listed) > 80:
+        return f"Do the weights of {dossier.case.suspect} descend from any of {len(names)} candidates?"
+    return f"Do the weights of {dossier.case.suspect} descend from those of {listed}?"
+
+
+def coverage(opinion: Opinion) -> str:
+    """Share of the suspect's parameters that were recognised and read."""
+    return "not stated" if opinion.coverage is None else numbers.probability(opinion.coverage)
+
+
+def _posterior(own: float, others: float, prior: float, share: float) -> float:
+    """share·LR / (1 − prior + share·LR + Σ over the others); log10 ratios are within ±cap, so nothing overflows."""
+    mine = share * 10 ** max(-300.0, min(300.0, own))
+    return mine / (1.0 - prior + mine + others)
+
+
+def posteriors(opinions: Sequence[Opinion]) -> tuple[Posterior, ...]:
+    """For each prior that some candidate is the ancestor, shared equally: P(candidate k) after the findings.
+
+    P_k = share·LR_k / (1 − prior + Σ_j share·LR_j), with share = prior / number of candidates and LR 1 where
+    none is stated; the range takes the candidate's own LR at the ends of its interval. Candidates are treated as
+    alternatives, which relatives of one another are not.
+    """
+    table = []
+    for words, prior in PRIORS:
+        share = prior / max(1, len(opinions))
+        lrs = [opinion.log10_lr or 0.0 for opinion in opinions]
+        columns = []
+        for k, opinion in enumerate(opinions):
+            others = sum(share * 10 ** max(-300.0, min(300.0, lr)) for j, lr in enumerate(lrs) if j != k)
+            ends = (lrs[k], *(lrs[k] if end is None else end for end in (opinion.lower, opinion.upper)))
+            middle, lower, upper = (_posterior(lr, others, prior, share) for lr in ends)
+            columns.append(After(middle=middle, lower=lower, upper=upper))
+        table.append(Posterior(prior=words, columns=tuple(columns)))
+    return tuple(table)

@@ -1,0 +1,42 @@
+"""One checkpoint to one sketch file: the same workers as a case, without a comparison."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from forensics.case import Named, Request
+from forensics.errors import CaseError, CheckpointError
+from forensics.gather import Gatherer, Watch
+from forensics.probe import Sketch
+from forensics.records import Problem
+from forensics.registry import Registry
+from forensics.sketches import SketchBook, load, save
+
+
+def sketch_checkpoint(request: Request, registry: Registry, out: Path, watch: Watch) -> tuple[SketchBook, list[Problem]]:
+    """Sketches the request's suspect into `out`; returns the book and the problems met."""
+    named: Named = request.suspect
+    if not named.path.exists():
+        raise CheckpointError(f"{named.label}: no such file or folder", "check the path", code="MISSING")
+    if out.exists() and (out.is_dir() or out.samefile(named.path)):
+        raise CaseError(f"{out} is a folder or the checkpoint itself", "name a new file with -o")
+    offered = registry.chosen(request.probes, request.parameters)
+    with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
+        gatherer = Gatherer(request=request, offered=offered, scratch=Path(scratch), watch=watch)
+        read = gatherer.read(0, (named, "suspect"))
+        if read.error:
+            raise read.error
+        sketches: dict[str, Sketch] = {}
+        for path in read.sketches:
+            sketches |= load(path).sketches
+    book = SketchBook(subject=replace(read.subject, label=named.label), sketches=sketches)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save(out, book)
+    failed = [
+        Problem(where=named.label, code="PROBE_FAILED", message=f"{probe}: {outcome.detail}")
+        for probe, outcome in read.absent.items()
+        if outcome.kind != "measurement"
+    ]
+    return book, [*registry.problems, *read.problems, *failed]

@@ -1,0 +1,155 @@
+"""The process in which hostile files are read and probes run: `python -m forensics.worker FD`, job on stdin.
+
+It answers in JSON lines on the descriptor it was given. Every task sends its results one by one, so that what
+was finished before a crash or a time limit is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from forensics.archive import plain
+from forensics.confinement import confine
+from forensics.errors import CheckpointError, ForensicsError
+from forensics.probe import Abstain, Pair, Probe, Sketch, SketchProbe
+from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
+from forensics.registry import Offered, Registry
+from forensics.sketches import SketchBook, load, save
+
+Send = Callable[[Mapping[str, Any]], None]
+
+
+def outcome_of(action: Callable[[], object]) -> Outcome:
+    """Runs probe code once and turns whatever happens into an outcome."""
+    try:
+        reading = action()
+    except Abstain as answer:
+        return Abstention(reason=answer.reason, detail=answer.detail[:1000])
+    except Exception as error:  # a probe is run here
+        return Failure(error=type(error).__name__, detail=str(error)[:1000])
+    if not isinstance(reading, Measurement):
+        return Failure(error="TypeError", detail=f"the probe returned {type(reading).__name__}, not a Measurement")
+    return reading
+
+
+def compared(probe: SketchProbe, suspect: Sketch | None, candidate: Sketch | None) -> Outcome:
+    """A sketch probe's outcome for two sketches, or why they cannot be compared."""
+    for side, sketch in (("suspect", suspect), ("candidate", candidate)):
+        if sketch is None:
+            detail = f"the {side} is a sketch file without a sketch by this probe"
+            return Abstention(reason=Reason.SKETCH_ONLY, detail=detail)
+        if isinstance(sketch.absent, Failure):
+            return Failure(error=sketch.absent.error, detail=f"{side}: {sketch.absent.detail}"[:1000])
+        if sketch.absent:
+            return Abstention(reason=sketch.absent.reason, detail=f"{side}: {sketch.absent.detail}"[:1000])
+        expected = (probe.version, probe.api, probe.parameters())
+        if (sketch.version, sketch.api, dict(sketch.parameters)) != expected:
+            detail = f"the {side}'s sketch was made by another version or with other parameters"
+            return Abstention(reason=Reason.INCOMPATIBLE_SKETCHES, detail=detail)
+    assert suspect is not None
+    assert candidate is not None
+    return outcome_of(lambda: probe.compare(suspect, candidate))
+
+
+def _sketch_probes(offered: Mapping[str, Offered]) -> list[SketchProbe]:
+    return [o.probe for o in offered.values() if isinstance(o.probe, SketchProbe)]
+
+
+def read_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
+    """Reads one checkpoint, leaves its sketches in `job["out"]` and reports its record."""
+    from forensics.reading import read, sketch_only
+
+    checkpoint = registry.open(job["location"], job["label"])
+    try:
+        if job["digest"]:
+            sketches = sketch_only(checkpoint, _sketch_probes(offered), job["digest"])
+            save(Path(job["out"]), SketchBook(subject=_placeholder(job["label"]), sketches=sketches))
+            return
+        last = [0.0]
+
+        def progress(done: int, total: int) -> None:
+            if total and (done - last[0] >= total / 100 or done == total):
+                last[0] = done
+                send({"progress": [done, total]})
+
+        done = read(checkpoint, _sketch_probes(offered), progress)
+    finally:
+        checkpoint.close()
+    save(Path(job["out"]), SketchBook(subject=done.subject, sketches=done.sketches))
+    send({"subject": plain(done.subject), "problems": [plain(p) for p in done.problems]})
+
+
+def _placeholder(label: str) -> Any:
+    from forensics.records import Subject
+
+    return Subject(label=label, role="suspect", form="checkpoint")
+
+
+def compare_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
+    """Compares two subjects' sketches with every probe asked for."""
+    del registry
+    sides: list[dict[str, Sketch]] = []
+    for side in ("suspect", "candidate"):
+        found: dict[str, Sketch] = {}
+        for path in job[side]:
+            found |= load(Path(path)).sketches
+        sides.append(found)
+    for probe in _sketch_probes(offered):
+        outcome = compared(probe, sides[0].get(probe.id), sides[1].get(probe.id))
+        send({"probe": probe.id, "outcome": plain(outcome)})
+
+
+def examine_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
+    """Puts one paired probe to both checkpoints."""
+    suspect = registry.open(job["suspect"], job["labels"][0])
+    candidate = registry.open(job["candidate"], job["labels"][1])
+    try:
+        for one in offered.values():
+            probe = one.probe
+            if isinstance(probe, Probe):
+                pair = Pair(suspect=suspect, candidate=candidate)
+                outcome = outcome_of(lambda probe=probe, pair=pair: probe.examine(pair))  # type: ignore[misc]
+                send({"probe": probe.id, "outcome": plain(outcome)})
+    finally:
+        suspect.close()
+        candidate.close()
+
+
+def perform(job: Mapping[str, Any], send: Send) -> None:
+    """Does one job; a ForensicsError becomes an answer."""
+    registry = Registry.load(only_bundled=job["only_bundled"])
+    offered = registry.chosen(tuple(job["probes"]), job["parameters"]) if job["probes"] else {}
+    tasks = {"read": read_task, "compare": compare_task, "examine": examine_task}
+    try:
+        tasks[job["task"]](job, registry, offered, send)
+    except ForensicsError as error:
+        code = error.code if isinstance(error, CheckpointError) else "ERROR"
+        send({"error": {"message": error.message, "hint": error.hint, "code": code}})
+    send({"done": True})
+
+
+def main() -> int:
+    """Confines itself, does the job, answers; anything unforeseen ends in an answer too."""
+    answers = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", errors="backslashreplace")
+
+    def send(message: Mapping[str, Any]) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    job = json.load(sys.stdin)
+    confine()
+    try:
+        perform(job, send)
+    except BaseException as error:  # a worker ends here: a panic in a library must not be silent
+        send({"crash": {"error": type(error).__name__, "detail": str(error)[:1000]}})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
