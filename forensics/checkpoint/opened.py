@@ -63,6 +63,7 @@ class Checkpoint:
         self._vectors: dict[tuple[str, int | None], NDArray[np.float32] | None] = {}
         self._tokenizer: TokenizerFacts | None = None
         self._tokenizer_read = False
+        self._hashed: list[tuple[int, int]] | None = None
         self._texts: tuple[TextFile, ...] | None = None
 
     @property
@@ -126,7 +127,9 @@ class Checkpoint:
         spec, tokenizer = self.find("embed_tokens"), self.tokenizer
         if spec is None or tokenizer is None or spec.columns < 2:
             return None
-        hashed = sorted((token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows)[:count]
+        if self._hashed is None:
+            self._hashed = sorted((token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows)
+        hashed = self._hashed[:count]
         if not hashed:
             return None
         planned, _ = self._where["embed_tokens", None, None]
