@@ -1,7 +1,7 @@
-"""A fitted curve together with what it is good for: cap, cost and interval, from families it never saw.
+"""A fitted curve together with what it is good for: bounds, cost and interval, from families it never saw.
 
-Order matters: out-of-fold log LRs by family first, from them the cap and the cost, and only then the fit on all
-rows that will be used. A cap from training LRs would be too generous.
+Order matters: out-of-fold log LRs by family first, from them the bounds and the cost, and only then the fit on all
+rows that will be used. Bounds from training LRs would be too generous.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forensics.evidence.bounds import Bounds, bounds_from
 from forensics.evidence.fitting import Fit, Rows, both_classes, fit, out_of_fold
 from forensics.evidence.statistics import (
     Array,
@@ -37,27 +38,31 @@ class Assessed:
     """Out-of-fold ln LR per row, uncapped, NaN where no fold could judge it, shape (n,)."""
     elub: tuple[float, float]
     """On log10 LR, family cells counting once."""
-    cap: float
-    """min(|ELUB| of both sides, log10 of the number of families), in log10 units, cut to three decimals."""
+    bounds: Bounds
+    """What LRs are held within."""
     cllr: float
-    """Of the capped out-of-fold LRs, in bits, family cells counting once; the interval likewise."""
+    """Of the bounded out-of-fold LRs, in bits, family cells counting once; the interval likewise."""
     cllr_interval: tuple[float, float]
     cllr_min: float
     turing: tuple[TuringCheck, ...]
     families: int
 
 
-def cut(cap: float) -> float:
-    """A cap to three decimals, never upwards."""
-    return math.floor(cap * 1000.0 + 1e-9) / 1000.0
-
-
 def assess(rows: Rows, *, seed: int, draws: int, ceiling: float = math.inf) -> Assessed | None:
-    """Fit, validate and cap; None where the rows hold too few families or one class only.
+    """Fit, validate and bound; None where the rows hold too few families or one class only.
 
-    `ceiling` (log10) is a cap set on other grounds, e.g. by a decision; `draws` bootstrap samples of families
-    give the replicas. Deterministic for given rows and seed.
+    `ceiling` (log10) is a bound set on other grounds, e.g. by a decision; `draws` bootstrap samples of families
+    give the replicas. Deterministic for given rows and seed: one thread, so that sums are always taken in one
+    order (and several would only get into each other's way on matrices this small).
     """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        return _assessed(rows, seed, draws, ceiling)
+
+
+def _assessed(rows: Rows, seed: int, draws: int, ceiling: float) -> Assessed | None:
+    """The steps of `assess`."""
     weights = rows.weights()
     if not both_classes(rows.derived, weights) or rows.family_count < 2:
         return None
@@ -66,21 +71,21 @@ def assess(rows: Rows, *, seed: int, draws: int, ceiling: float = math.inf) -> A
     truth, mass = rows.derived[judged], weights[judged]
     if not both_classes(truth, mass):
         return None
-    bounds = elub(llr[judged], truth, mass)
-    cap = cut(min(-bounds[0], bounds[1], math.log10(rows.independent_families), ceiling))
-    capped = np.clip(llr[judged], -cap * _LN10, cap * _LN10)
+    empirical = elub(llr[judged], truth, mass)
+    bounds = bounds_from(empirical, rows.independent_families, ceiling)
+    bounded = np.clip(llr[judged], bounds.lower * _LN10, bounds.upper * _LN10)
     multiplicities = resampled(rows.families, rows.family_count, draws, seed)
     fitted = fit(rows.features, rows.derived, weights)
     return Assessed(
         fit=fitted,
         replicas=_replicas(rows, fitted, multiplicities),
         llr=llr,
-        elub=bounds,
-        cap=cap,
-        cllr=cllr(capped, truth, mass),
-        cllr_interval=bootstrap_cllr(capped, truth, mass, multiplicities[:, judged]),
+        elub=empirical,
+        bounds=bounds,
+        cllr=cllr(bounded, truth, mass),
+        cllr_interval=bootstrap_cllr(bounded, truth, mass, multiplicities[:, judged]),
         cllr_min=cllr_min(llr[judged], truth, mass),
-        turing=turing(capped, truth, mass),
+        turing=turing(bounded, truth, mass),
         families=rows.independent_families,
     )
 

@@ -1,6 +1,6 @@
 """One probe's calibration as data: what a single reading is worth, and what it is compared with.
 
-A calibration is a fitted curve with its bootstrap replicas, its cap, and counts of the reference readings. It
+A calibration is a fitted curve with its bootstrap replicas, its bounds, and counts of the reference readings. It
 is read from a reference file (`reference/README.md`) or from a plugin, and never unpickled.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from forensics.errors import PluginError
+from forensics.evidence.bounds import Bounds
 from forensics.evidence.statistics import Array
 from forensics.evidence.transforms import Transform
 from forensics.readings import Table
@@ -24,8 +25,6 @@ LEVEL = 0.95
 """Two-sided level of every interval."""
 INTERCEPT = "(intercept)"
 """Under this name the intercept stands among the contributions."""
-DECIMALS = 3
-"""Digits of a log10 LR in the record: more would be noise, and would tie the record to one machine's sums."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """ln LR = intercept + slope·(transform(reading) − centre)/spread, held within ±cap (log10)."""
+    """ln LR = intercept + slope·(transform(reading) − centre)/spread, held within `bounds` (log10)."""
 
     probe: str
     population: str
@@ -57,7 +56,7 @@ class Calibration:
     spread: float
     replicas: Array
     """Intercept and slope per bootstrap sample of families, on the same centre and spread, shape (draws, 2)."""
-    cap: float
+    bounds: Bounds
     families: int
     cllr: float
     cllr_lower: float
@@ -79,10 +78,10 @@ class Calibration:
         drawn = (self.replicas[:, 0] + self.replicas[:, 1] * at) / _LN10
         lower, upper = np.quantile(drawn, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
         return Weight(
-            log10_lr=held(point, self.cap),
-            lower=held(min(float(lower), point), self.cap),
-            upper=held(max(float(upper), point), self.cap),
-            cap=self.cap,
+            log10_lr=self.bounds.hold(point),
+            lower=self.bounds.hold(min(float(lower), point)),
+            upper=self.bounds.hold(max(float(upper), point)),
+            cap=self.bounds.cap,
             population=description,
         )
 
@@ -113,11 +112,6 @@ class Calibration:
         )
 
 
-def held(log10_lr: float, cap: float) -> float:
-    """Within ±cap and to the record's digits; caps are stored already cut to these."""
-    return round(min(max(log10_lr, -cap), cap), DECIMALS) + 0.0  # no minus zero
-
-
 def calibration_from_json(found: Mapping[str, Any], population: str) -> Calibration:
     """A calibration as a reference file or a plugin gives it; PluginError where it makes no sense."""
     name = str(found.get("probe", "?"))
@@ -135,12 +129,13 @@ def _read(found: Mapping[str, Any], population: str) -> Calibration:
     counts = found["histogram"]
     numbers = {
         key: float(found[key])
-        for key in ("intercept", "slope", "centre", "spread", "cap", "cllr", "cllr_min", "lowest", "highest")
+        for key in ("intercept", "slope", "centre", "spread", "cllr", "cllr_min", "lowest", "highest")
     }
     return Calibration(
         probe=str(found["probe"]),
         population=population,
         transform=Transform.from_json(found["transform"]),
+        bounds=Bounds(lower=float(found["bounds"][0]), upper=float(found["bounds"][1])),
         replicas=np.asarray(found["replicas"], dtype=np.float64).reshape(-1, 2),
         families=int(found["families"]),
         cllr_lower=float(found["cllr_interval"][0]),
@@ -159,14 +154,15 @@ def _check(made: Calibration) -> None:
     bins = len(made.histogram.edges) - 1
     demands = {
         "a number is not finite": np.isfinite(
-            [made.intercept, made.slope, made.centre, made.spread, made.cap, made.lowest, made.highest]
+            [made.intercept, made.slope, made.centre, made.spread, made.bounds.cap, made.lowest, made.highest]
         ).all()
         and np.isfinite(made.replicas).all(),
         "a slope is negative": made.slope >= 0.0 and (made.replicas[:, 1] >= 0.0).all(),
         "the spread is not positive": made.spread > 0.0,
-        "the cap is negative or exceeds log10 of the number of families": 0.0
-        <= made.cap
-        <= math.log10(max(made.families, 1)) + 1e-9,
+        "the bounds are on the wrong side or exceed log10 of the number of families": made.bounds.lower
+        <= 0.0
+        <= made.bounds.upper
+        and made.bounds.cap <= math.log10(max(made.families, 1)) + 1e-9,
         "there are fewer than 50 bootstrap replicas": len(made.replicas) >= 50,
         "the histogram's edges and counts do not fit": bins >= 1
         and len(made.histogram.unrelated) == len(made.histogram.derived) == bins

@@ -141,6 +141,8 @@ def out_of_fold(rows: Rows, folds: int = FOLDS, strength: float = STRENGTH) -> A
     A row between families of two folds is judged by a fit without both folds, so leaving out families costs
     folds·(folds + 1)/2 small fits.
     """
+    from threadpoolctl import threadpool_limits
+
     if np.unique(rows.families).size < 2:
         return np.full(rows.derived.shape, np.nan)
     fold_of = deal(rows, folds)
@@ -151,6 +153,7 @@ def out_of_fold(rows: Rows, folds: int = FOLDS, strength: float = STRENGTH) -> A
         judged = (held == (low, high)).all(axis=1)
         seen = ~np.isin(held, (low, high)).any(axis=1)
         if both_classes(rows.derived[seen], weights[seen]):
-            fitted = fit(rows.features[seen], rows.derived[seen], weights[seen], strength)
+            with threadpool_limits(limits=1):
+                fitted = fit(rows.features[seen], rows.derived[seen], weights[seen], strength)
             llr[judged] = fitted.llr(rows.features[judged])
     return llr

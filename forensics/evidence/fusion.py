@@ -2,7 +2,7 @@
 
 Adding the probes' own log LRs would count shared evidence several times. Instead the reference table is kept,
 and a small regression over the probes at hand is fitted when a case needs it: a probe that abstained is left
-out, not filled in, and the subset's own out-of-fold cost and cap are reported with it.
+out, not filled in, and the subset's own out-of-fold cost and bounds are reported with it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from forensics.evidence.assessment import Assessed, assess
-from forensics.evidence.calibration import INTERCEPT, LEVEL, held
+from forensics.evidence.bounds import Bounds
+from forensics.evidence.calibration import INTERCEPT, LEVEL
 from forensics.evidence.population import ReferenceTable
 from forensics.records import Contribution
 
@@ -29,9 +30,9 @@ class Fused:
     log10_lr: float
     lower: float
     upper: float
-    cap: float
+    bounds: Bounds
     contributions: tuple[Contribution, ...]
-    """Per probe, then the intercept, in log10 units before the cap; they add up."""
+    """Per probe, then the intercept, in log10 units before the bounds; they add up."""
     cllr: float
     families: int
     outside: tuple[str, ...]
@@ -75,10 +76,10 @@ def fuse(table: ReferenceTable, readings: Mapping[str, float], least_families: i
     lower, upper = np.quantile(drawn, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
     shares = [*zip(probes, terms.tolist(), strict=True), (INTERCEPT, intercept)]
     return Fused(
-        log10_lr=held(point, assessed.cap),
-        lower=held(min(float(lower), point), assessed.cap),
-        upper=held(max(float(upper), point), assessed.cap),
-        cap=assessed.cap,
+        log10_lr=assessed.bounds.hold(point),
+        lower=assessed.bounds.hold(min(float(lower), point)),
+        upper=assessed.bounds.hold(max(float(upper), point)),
+        bounds=assessed.bounds,
         contributions=tuple(Contribution(probe=p, log10_lr=round(share, 6) + 0.0) for p, share in shares),
         cllr=round(assessed.cllr, 3),
         families=assessed.families,

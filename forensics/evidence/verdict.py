@@ -153,7 +153,7 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
         log10_lr=None if fused is None else fused.log10_lr,
         lower=None if fused is None else fused.lower,
         upper=None if fused is None else fused.upper,
-        cap=None if fused is None else fused.cap,
+        cap=None if fused is None else fused.bounds.cap,
         verdict=verdict,
         relation=_relation(case, at, verdict),
         grounds=_grounds(case, for_it, against),
@@ -216,8 +216,8 @@ def _speaking(case: Considered) -> list[str]:
 
 
 def _weight_words(fused: Fused) -> str:
-    """The number with its interval and cap."""
-    bound = ", at its cap" if abs(fused.log10_lr) >= fused.cap else ""
+    """The number with its interval."""
+    bound = ", at its bound" if fused.bounds.reached(fused.log10_lr) else ""
     return f"log10 LR {fused.log10_lr:.2g} [{fused.lower:.2g}, {fused.upper:.2g}]{bound}"
 
 

@@ -122,7 +122,7 @@ def _alone(findings: Sequence[Finding], reference: Reference) -> tuple[Fused | N
         log10_lr=weight.log10_lr,
         lower=weight.lower,
         upper=weight.upper,
-        cap=weight.cap,
+        bounds=calibration.bounds,
         contributions=calibration.contributions(value),
         cllr=round(cost, 3),
         families=calibration.families,

@@ -1,0 +1,224 @@
+"""Calibrations and the fusion's table from a lineage zoo, as a reference file.
+
+    python -m benchmarks.calibrate --zoo benchmarks/zoo/checkpoints
+
+Measures every labelled pair of the zoo's manifest with every bundled probe, fits what the probes' readings are
+worth on families left out, and writes rows, fits and validation. Fails below 11 families: their log10 is the
+least cap under which a fused weight can reach the verdict's threshold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure_pairs import bench_for, measured
+from benchmarks.reference_file import calibration, edges_for, rounded, validation, write
+from forensics.evidence.assessment import Assessed, assess
+from forensics.evidence.fusion import choose
+from forensics.evidence.population import COLUMNS, ReferenceTable, rows_digest, table_from_json
+from forensics.evidence.thresholds import load_thresholds
+from forensics.evidence.transforms import Transform
+
+FUSED: dict[str, Transform] = {
+    "activation-overlap": Transform(kind="atanh", low=-0.99, high=0.99),
+    "attention-circuits": Transform(kind="atanh", low=-0.99, high=0.99),
+    "neuron-match": Transform(kind="atanh", low=-0.99, high=0.99),
+    "norm-gains": Transform(kind="atanh", low=-0.99, high=0.99),
+    "qkv-bias": Transform(kind="atanh", low=-0.99, high=0.99),
+    "weight-std": Transform(kind="atanh", low=-0.99, high=0.99),
+}
+"""Probes that may be fused; all read correlations. What speaks of files rather than weights never is."""
+CALIBRATED_ELSEWHERE = {"weight-std"}
+"""Its own weight comes from published measurements of real models (decision 7)."""
+POPULATION = "lineage-zoo"
+SEED, DRAWS = 20_251_124, 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zoo:
+    """The manifest's checkpoints by name, and its pairs."""
+
+    checkpoints: Mapping[str, Mapping[str, Any]]
+    pairs: tuple[Mapping[str, str], ...]
+
+
+def read_manifest(folder: Path) -> Zoo:
+    """What the zoo's builder says it holds."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if not manifest["complete"]:
+        print("the zoo is not complete; calibrating on what is there", flush=True)
+    checkpoints = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
+    return Zoo(checkpoints=checkpoints, pairs=tuple(manifest["pairs"]))
+
+
+def table_rows(zoo: Zoo, lines: Sequence[Mapping[str, Any]], probes: Sequence[str]) -> list[list[Any]]:
+    """Rows of the table in the order of `COLUMNS`; families are draws of initial weights."""
+    rows = []
+    for line in lines:
+        sides = [zoo.checkpoints[line[side]] for side in ("suspect", "candidate")]
+        found = [line["readings"].get(probe, {}) for probe in probes]
+        unrelated = line["label"] == "unrelated"
+        row = {
+            "suspect": line["suspect"],
+            "candidate": line["candidate"],
+            "label": line["label"],
+            "stratum": line["stratum"],
+            "cell": line["family_cell"],
+            "families": sorted({side["initialisation"] for side in sides}),
+            "width": min(side["width"] for side in sides),
+            "readings": [_number(reading.get("value")) for reading in found],
+            "layer_peaks": [_number(reading.get("peak")) if unrelated else None for reading in found],
+        }
+        rows.append([row[column] for column in COLUMNS])
+    return sorted(rows, key=lambda row: row[:2])
+
+
+def _number(found: float | None) -> float | None:
+    """To the digits the table keeps."""
+    return None if found is None else rounded(found, 5)
+
+
+def reference(rows: list[list[Any]], probes: Sequence[str], description: str) -> dict[str, Any]:
+    """The content of the reference file; SystemExit if the population cannot carry an opinion."""
+    fusion = {
+        "probes": {probe: FUSED[probe].as_json() for probe in probes},
+        "seed": SEED,
+        "draws": DRAWS,
+        "columns": list(COLUMNS),
+        "rows": rows,
+    }
+    digest = rows_digest(list(probes), rows)
+    table = table_from_json(POPULATION, digest, fusion)
+    least = load_thresholds().fusion_families
+    together = choose(table, probes, least)
+    assessed = assess(table.select(together), seed=SEED, draws=DRAWS)
+    if assessed is None or assessed.families < least:
+        families = 0 if assessed is None else assessed.families
+        raise SystemExit(f"{families} independent families; {least} are needed before a weight can count")
+    return {
+        "schema": "forensics-reference/1",
+        "id": POPULATION,
+        "description": description,
+        "source": "benchmarks/zoo, reproducible from its recipes and seeds",
+        "sha256": digest,
+        "derived_pairs": int(table.derived.sum()),
+        "unrelated_pairs": int((~table.derived).sum()),
+        "cells": {
+            "derived": int(np.unique(table.cells[table.derived]).size),
+            "unrelated": int(np.unique(table.cells[~table.derived]).size),
+        },
+        "fused": list(together),
+        "slopes": {p: rounded(slope, 4) for p, slope in zip(together, assessed.fit.slopes, strict=True)},
+        **validation(assessed),
+        "strata": strata(table, together, assessed),
+        "calibrations": [entry for probe in probes if (entry := _calibrated(table, probe)) is not None],
+        "fusion": fusion,
+    }
+
+
+def _calibrated(table: ReferenceTable, probe: str) -> dict[str, Any] | None:
+    """One probe alone; None where it is calibrated elsewhere or the zoo cannot carry it."""
+    if probe in CALIBRATED_ELSEWHERE:
+        return None
+    rows = table.select([probe])
+    assessed = assess(rows, seed=SEED, draws=DRAWS)
+    if assessed is None:
+        print(f"{probe}: too few families, left without a calibration", flush=True)
+        return None
+    k = table.probes.index(probe)
+    readings = table.readings[np.isfinite(table.readings[:, k]), k]
+    return calibration(probe, table.transforms[k], assessed, readings, rows.derived, edges_for(readings))
+
+
+def strata(table: ReferenceTable, probes: Sequence[str], assessed: Assessed) -> dict[str, dict[str, Any]]:
+    """Per stratum: pairs judged, share that misleads, and the range of out-of-fold log10 LR within bounds."""
+    columns = [table.probes.index(probe) for probe in probes]
+    complete = np.flatnonzero(np.isfinite(table.readings[:, columns]).all(axis=1))
+    log10 = np.clip(assessed.llr / np.log(10.0), assessed.bounds.lower, assessed.bounds.upper)
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted(set(table.strata)):
+        members = [
+            at
+            for at, row in enumerate(complete)
+            if table.strata[row] == name and np.isfinite(assessed.llr[at])
+        ]
+        if members:
+            derived = bool(table.derived[complete[members[0]]])
+            reached = log10[members]
+            misled = (reached <= 0) if derived else (reached > 0)
+            found[name] = {
+                "label": "derived" if derived else "unrelated",
+                "pairs": len(members),
+                "misleading": rounded(misled.mean(), 3),
+                "least": rounded(reached.min(), 3),
+                "median": rounded(np.median(reached), 3),
+                "most": rounded(reached.max(), 3),
+            }
+    return found
+
+
+def described(zoo: Zoo, rows: Sequence[Sequence[Any]]) -> str:
+    """The population in one sentence, for the reader of a dossier."""
+    families = {family for row in rows for family in row[COLUMNS.index("families")]}
+    architectures = {c["architecture"] for c in zoo.checkpoints.values()}
+    widths = [c["width"] for c in zoo.checkpoints.values()]
+    return (
+        f"small language models trained for this purpose: {len(families)} initialisations, {len(architectures)} "
+        f"architectures, {min(widths)} to {max(widths)} wide; unrelated pairs include twins of one recipe, models "
+        "of one initialisation trained apart, pasted embeddings and norms, and distilled students"
+    )
+
+
+def _report(content: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> None:
+    """The figures for whoever runs this."""
+    for entry in content["calibrations"]:
+        shown = {
+            key: entry[key] for key in ("families", "cllr", "cllr_interval", "cllr_min", "elub", "bounds")
+        }
+        print(entry["probe"], shown)
+    print("fused", {key: content[key] for key in ("fused", "slopes", "families", "cells", "cllr", "cllr_interval",
+                                                  "cllr_min", "elub", "bounds", "turing")})  # fmt: skip
+    for name, stratum in content["strata"].items():
+        print(f"  {name:32}", stratum)
+    reasons = Counter(
+        (probe, reading["none"][:90])
+        for line in lines
+        for probe, reading in line["readings"].items()
+        if "none" in reading
+    )
+    for (probe, why), count in reasons.most_common(40):
+        print(f"  {count:4} × {probe}: {why}")
+
+
+def main() -> None:
+    """Measures, fits, writes, prints the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--zoo", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("forensics/evidence/reference/lineage-zoo.json"))
+    parser.add_argument("--cache", type=Path, help="sketches and readings (default: ZOO/measured)")
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    zoo = read_manifest(given.zoo)
+    bench = bench_for(given.zoo, given.cache or given.zoo / "measured")
+    lines = measured(bench, zoo.pairs, given.jobs)
+    probes = [
+        probe for probe in sorted(FUSED) if any("value" in line["readings"].get(probe, {}) for line in lines)
+    ]
+    rows = table_rows(zoo, lines, probes)
+    content = reference(rows, probes, described(zoo, rows))
+    write(given.out, content)
+    _report(content, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Fusing what answered."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forensics.evidence.calibration import INTERCEPT
+from forensics.evidence.fusion import choose, fuse, fuser
+from tests.evidence.builders import table
+
+TABLE = table()
+COMMON = ("attention-like", "gains-like", "mlp-like")
+
+
+def test_contributions_add_up() -> None:
+    """The probes' shares and the intercept sum to the log10 LR before its bounds."""
+    fused = fuse(TABLE, dict.fromkeys(COMMON, 0.45), 11)
+    assert fused is not None
+    assert [share.probe for share in fused.contributions] == [*COMMON, INTERCEPT]
+    assert abs(fused.log10_lr) < fused.bounds.cap
+    assert sum(share.log10_lr for share in fused.contributions) == pytest.approx(fused.log10_lr, abs=1e-3)
+
+
+def test_a_missing_probe_is_left_out_and_not_filled_in() -> None:
+    """Without a probe the fuser is another one, fitted without its column, with a cost of its own."""
+    full, part = (fuse(TABLE, dict.fromkeys(probes, 0.85), 11) for probes in (COMMON, COMMON[:1]))
+    assert full is not None
+    assert part is not None
+    assert [share.probe for share in part.contributions] == [COMMON[0], INTERCEPT]
+    assert part.cllr > full.cllr
+    assert part.contributions[0].log10_lr > full.contributions[0].log10_lr
+
+
+def test_a_probe_few_families_have_is_not_fused() -> None:
+    """A reading that would shrink the reference to four families is named and left out."""
+    assert choose(TABLE, [*COMMON, "rare"], 11) == COMMON
+    assert choose(TABLE, ["rare"], 11) == ("rare",)
+    fused = fuse(TABLE, dict.fromkeys([*COMMON, "rare"], 0.6), 11)
+    assert fused is not None
+    assert fused.left_out == ("rare",)
+    assert fused.families == 16
+
+
+def test_four_families_cannot_carry_more_than_their_log() -> None:
+    """A fused weight from four families stays within log10 4, whatever the reading."""
+    fused = fuse(TABLE, {"rare": 0.99}, 11)
+    assert fused is not None
+    assert fused.log10_lr <= 0.602
+    assert fused.families == 4
+
+
+def test_unknown_probes_change_nothing() -> None:
+    """Readings without a column in the table have no say."""
+    known = dict.fromkeys(COMMON, 0.5)
+    assert fuse(TABLE, known | {"unheard-of": 0.99}, 11) == fuse(TABLE, known, 11)
+    assert fuse(TABLE, {"unheard-of": 0.99}, 11) is None
+
+
+def test_stretching_is_named() -> None:
+    """A reading beyond every reference pair is reported as an extrapolation."""
+    fused = fuse(TABLE, dict.fromkeys(COMMON, 0.5) | {"mlp-like": -0.999}, 11)
+    assert fused is not None
+    assert fused.outside == ("mlp-like",)
+
+
+def test_refitting_gives_the_same_numbers() -> None:
+    """A fuser fitted again from the same table is the same to the last bit."""
+    first = fuse(TABLE, dict.fromkeys(COMMON, 0.5), 11)
+    fuser.cache_clear()
+    assert fuse(TABLE, dict.fromkeys(COMMON, 0.5), 11) == first
+
+
+reading = st.floats(-1, 1, allow_nan=False)
+
+
+@given(reading, reading, reading, reading)
+@settings(deadline=None)
+def test_more_likeness_never_weighs_less(one: float, two: float, three: float, more: float) -> None:
+    """Raising one reading lowers neither the fused weight nor its interval; all stay within the cap."""
+    low, high = min(three, more), max(three, more)
+    before, after = (
+        fuse(TABLE, dict(zip(COMMON, (one, two, last), strict=True)), 11) for last in (low, high)
+    )
+    assert before is not None
+    assert after is not None
+    for fused in (before, after):
+        cap = fused.bounds.cap
+        assert -cap <= fused.lower <= fused.log10_lr <= fused.upper <= cap
+    assert before.log10_lr <= after.log10_lr
+    assert before.lower <= after.lower
+    assert before.upper <= after.upper
