@@ -10,9 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from forensics import activations as activations
     from forensics import alignment as alignment
+    from forensics import families as families
+    from forensics import prompts as prompts
     from forensics.checkpoint import Anchors as Anchors
     from forensics.checkpoint import Checkpoint as Checkpoint
+    from forensics.checkpoint.leads import Lead as Lead
+    from forensics.checkpoint.leads import leads_in as leads_in
     from forensics.errors import ForensicsError as ForensicsError
     from forensics.hookspecs import hookimpl as hookimpl
     from forensics.probe import Abstain as Abstain
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "forensics.checkpoint": ("Anchors", "Checkpoint"),
+    "forensics.checkpoint.leads": ("Lead", "leads_in"),
     "forensics.errors": ("ForensicsError",),
     "forensics.hookspecs": ("hookimpl",),
     "forensics.probe": ("Abstain", "Pair", "Probe", "Sketch", "SketchProbe", "Sketcher", "TensorSpec"),
@@ -51,13 +57,15 @@ _HOMES = {
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [*_WHERE, "alignment"]  # noqa: PLE0604 - names, computed from the table above
+_ROOMS = ("activations", "alignment", "families", "prompts")
+
+__all__ = [*_WHERE, *_ROOMS]  # noqa: PLE0604 - names, computed from the table above
 
 
 def __getattr__(name: str) -> Any:
     """Imports a façade name from its room when first asked for."""
-    if name == "alignment":
-        return import_module("forensics.alignment")
+    if name in _ROOMS:
+        return import_module(f"forensics.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'forensics' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)

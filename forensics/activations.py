@@ -7,15 +7,69 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from forensics.probe import Abstain
 from forensics.readings import Reason
-from forensics.runnable import EXPECTED
+from forensics.runnable import EXPECTED, assembled
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from forensics.checkpoint import Checkpoint
+    from forensics.prompts import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A model ready to read texts."""
+
+    decoder: Any
+    tokenizer: str
+    layer_norm: bool
+    longest: int
+    """Tokens kept of a text."""
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, tokenizer: str, max_parameters: int, tokens: int) -> Running:
+        """The checkpoint's model, filled, with its tokenizer.json; raises Abstain (see `runnable.assembled`)."""
+        decoder = assembled(checkpoint, max_parameters)
+        longest = int(getattr(decoder.config, "max_position_embeddings", 0) or tokens)
+        layer_norm = checkpoint.architecture.norm == "layer"
+        return cls(decoder=decoder, tokenizer=tokenizer, layer_norm=layer_norm, longest=min(tokens, longest))
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(_blocks(self.decoder))
+
+    def read(
+        self, texts: Sequence[str], places: Sequence[Place], layers: Sequence[int]
+    ) -> tuple[NDArray[np.int32], list[NDArray[np.float32]]]:
+        """The places that the tokenizer reaches, (n, 2) as (text, offset), and the states there per layer, (n, width).
+
+        States are as the next norm sees them, without its gain; places where one is not finite are left out.
+        """
+        import numpy as np
+
+        from forensics.alignment.kernels import anchor_inputs
+
+        keys: list[tuple[int, int]] = []
+        states: list[list[NDArray[np.float32]]] = [[] for _ in layers]
+        for index, encoding in enumerate(encoded(self.tokenizer, texts, self.longest)):
+            there = reached(texts[index], encoding, [p.offset for p in places if p.prompt == index])
+            if there:
+                keys += [(index, offset) for offset in there]
+                read = hidden_states(self.decoder, encoding.ids, layers, list(there.values()))
+                for kept, state in zip(states, read, strict=True):
+                    kept.append(state)
+        if not keys:
+            return np.zeros((0, 2), np.int32), [np.zeros((0, 1), np.float32) for _ in layers]
+        units = [anchor_inputs(np.concatenate(kept), subtract_mean=self.layer_norm) for kept in states]
+        finite = np.logical_and.reduce([np.isfinite(unit).all(axis=1) for unit in units])
+        return np.array(keys, np.int32)[finite], [unit[finite] for unit in units]
 
 
 def encoded(tokenizer: str, texts: Sequence[str], longest: int) -> list[Any]:
@@ -81,11 +135,6 @@ def hidden_states(
     return [seen[layer][0, list(at)].float().numpy() for layer in layers]
 
 
-def depth(decoder: Any) -> int:
-    """Number of blocks."""
-    return len(_blocks(decoder))
-
-
 def _blocks(decoder: Any) -> Any:
     """The list of transformer blocks: the first module list as long as the config says."""
     import torch
@@ -95,3 +144,41 @@ def _blocks(decoder: Any) -> Any:
         if isinstance(module, torch.nn.ModuleList) and len(module) == wanted:
             return module
     raise Abstain(Reason.UNSUPPORTED, "the model has no list of blocks")
+
+
+def root_kernel(states: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Matrix square root of the centred linear kernel of states (n, width), shape (n, n).
+
+    A direction then weighs by its standard deviation instead of its variance. Without that one or two directions
+    that every model learns (say, words that end like a plural) make up most of a kernel.
+    """
+    import numpy as np
+
+    centred = states.astype(np.float64) - states.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    kernel: NDArray[np.float64] = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return kernel
+
+
+def permuted_agreement(
+    ours: NDArray[np.floating], theirs: NDArray[np.floating], texts: Sequence[int], *, draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Mean inner product of matched flat kernels (k, p) with our places permuted within each text, shape (draws,).
+
+    `texts` numbers the text of each of the n places, p = n (n − 1) / 2.
+    """
+    import numpy as np
+
+    rng = np.random.Generator(np.random.PCG64(seed))
+    of = np.asarray(texts)
+    groups = [np.flatnonzero(of == text) for text in np.unique(of)]
+    first, second = np.triu_indices(len(of), 1)
+    pair = np.zeros((len(of), len(of)), np.intp)
+    pair[first, second] = pair[second, first] = np.arange(len(first))
+    drawn = np.empty(draws)
+    for draw in range(draws):
+        order = np.arange(len(of))
+        for inside in groups:
+            order[inside] = rng.permutation(inside)
+        drawn[draw] = np.einsum("lp,lp->l", ours[:, pair[order[first], order[second]]], theirs).mean()
+    return drawn

@@ -17,27 +17,38 @@ DIGITS = 9
 
 
 @cache
-def _adapter(kind: type[Any]) -> Any:
+def _adapter(kind: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
 
 
 def rounded(value: Any) -> Any:
-    """JSON-able `value` with every float at nine significant digits and minus zero removed."""
+    """JSON-able `value` with floats at nine significant digits, no minus zero, and only Unicode text.
+
+    Hostile names may hold halves of surrogate pairs, which JSON readers refuse; they are written out.
+    """
     match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
         case float():
             return float(f"{value:.{DIGITS}g}") + 0.0
         case dict():
-            return {k: rounded(v) for k, v in value.items()}
+            return {rounded(k): rounded(v) for k, v in value.items()}
         case list() | tuple():
             return [rounded(v) for v in value]
     return value
 
 
 def plain(record: Any) -> Any:
-    """A record as JSON-able dicts and lists, rounded."""
-    return rounded(_adapter(type(record)).dump_python(record, mode="json"))
+    """A record as JSON-able dicts and lists, rounded; ReportError where it holds what its type does not allow."""
+    from pydantic_core import PydanticSerializationError
+
+    kind: Any = type(record)
+    try:
+        return rounded(_adapter(kind).dump_python(record, mode="json", warnings="error"))
+    except PydanticSerializationError as error:
+        raise ReportError(f"not a valid {kind.__name__}: {str(error).splitlines()[-1][:300]}") from None
 
 
 def settled(record: T) -> T:
@@ -68,7 +79,9 @@ def decode(raw: bytes) -> Dossier:
     try:
         parsed = json.loads(raw)
     except (ValueError, RecursionError):
-        raise ReportError("the file is not JSON", "name a dossier.json written by `forensics investigate`") from None
+        raise ReportError(
+            "the file is not JSON", "name a dossier.json written by `forensics investigate`"
+        ) from None
     if not isinstance(parsed, dict) or parsed.get("schema") != "forensics-dossier/1":
         raise ReportError(
             "the file is not a forensics-dossier/1 record", "name a dossier.json written by this version"

@@ -22,9 +22,14 @@ PATHS = "folder with config.json and safetensors, one safetensors file, or a ske
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
-        prog="forensics", description=DESCRIPTION, epilog=EXIT, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="forensics",
+        description=DESCRIPTION,
+        epilog=EXIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"forensics {metadata.version('model-forensics')}")
+    top.add_argument(
+        "--version", action="version", version=f"forensics {metadata.version('model-forensics')}"
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _investigate(commands)
     _report(commands)
@@ -34,12 +39,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _shared(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--only-bundled", action="store_true", help="ignore probes of installed third-party plugins")
+    command.add_argument(
+        "--only-bundled", action="store_true", help="ignore probes of installed third-party plugins"
+    )
 
 
 def _choice(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--probes", nargs="+", metavar="ID", default=[], help="only these probes (default: all)")
-    command.add_argument("--prompts", metavar="FILE", help="texts for the activation probe, one per line or a JSON list")
+    command.add_argument(
+        "--probes", nargs="+", metavar="ID", default=[], help="only these probes (default: all)"
+    )
+    command.add_argument(
+        "--prompts", metavar="FILE", help="texts for the activation probe, one per line or a JSON list"
+    )
 
 
 def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,17 +62,27 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=EXIT,
     )
     command.add_argument("--suspect", required=True, metavar="PATH", help=PATHS)
-    command.add_argument("--candidates", required=True, nargs="+", metavar="PATH", help="possible ancestors, likewise")
+    command.add_argument(
+        "--candidates", required=True, nargs="+", metavar="PATH", help="possible ancestors, likewise"
+    )
     command.add_argument(
         "--controls", nargs="+", metavar="PATH", default=[],
         help="models known to be unrelated to the suspect, examined likewise to show what the probes say of them",
     )  # fmt: skip
-    command.add_argument("--out", metavar="DIR", default="forensics-case", help="where to write (default: %(default)s)")
-    command.add_argument("--case-id", metavar="TEXT", default="", help="a name for this case, printed in the dossier")
+    command.add_argument(
+        "--out", metavar="DIR", default="forensics-case", help="where to write (default: %(default)s)"
+    )
+    command.add_argument(
+        "--case-id", metavar="TEXT", default="", help="a name for this case, printed in the dossier"
+    )
     _choice(command)
     _shared(command)
-    command.add_argument("--strict", action="store_true", help="exit 3 if a probe failed or a plugin did not load")
-    command.add_argument("--json", action="store_true", help="print the record on stdout instead of the table")
+    command.add_argument(
+        "--strict", action="store_true", help="exit 3 if a probe failed or a plugin did not load"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print the record on stdout instead of the table"
+    )
 
 
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,7 +92,9 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Renders a dossier.json again. HTML and PDF go beside it unless -o says otherwise, text to stdout.",
     )
     command.add_argument("dossier", metavar="DOSSIER", help="a dossier.json")
-    command.add_argument("--to", choices=("pdf", "html", "text"), default="text", help="form (default: %(default)s)")
+    command.add_argument(
+        "--to", choices=("pdf", "html", "text"), default="text", help="form (default: %(default)s)"
+    )
     command.add_argument("-o", "--out", metavar="FILE", help="where to write")
 
 

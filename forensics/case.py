@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class Named:
         An existing path wins over its reading as LABEL=PATH, so that a folder called `a=b` can be named.
         """
         found = LABEL.fullmatch(text)
-        if found and not Path(text).exists():
+        if found and not os.path.exists(text):  # unlike Path.exists, never raises
             return cls(label=_clean(found["label"]), path=Path(found["path"]))
         path = Path(text)
         label = (path.name or path.resolve().name) if path.is_absolute() else text.rstrip("/") or text
@@ -74,7 +75,7 @@ class Request:
         labels: dict[str, Path] = {}
         places: dict[Path, str] = {}
         for named, role in self.subjects():
-            if not named.path.exists():
+            if not os.path.exists(named.path):
                 raise CheckpointError(
                     f"{role} {named.label}: no such file or folder", "check the path", code="MISSING"
                 )

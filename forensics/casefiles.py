@@ -34,7 +34,9 @@ def prepare(folder: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise ReportError(f"cannot write to {folder}: {error.strerror}", "name another folder with --out") from None
+        raise ReportError(
+            f"cannot write to {folder}: {error.strerror}", "name another folder with --out"
+        ) from None
 
 
 def write_whole(path: Path, content: bytes) -> None:

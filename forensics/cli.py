@@ -159,7 +159,9 @@ def _require_clean(dossier: Dossier) -> None:
     failed = [f"{f.probe.id} on {f.candidate}" for f in dossier.findings if f.outcome.kind == "failure"]
     failed += [p.where for p in dossier.problems if p.code.startswith("PLUGIN")]
     if failed:
-        raise StrictError(f"--strict: failed: {', '.join(failed)[:400]}", "the dossier was written all the same")
+        raise StrictError(
+            f"--strict: failed: {', '.join(failed)[:400]}", "the dossier was written all the same"
+        )
 
 
 def report(given: argparse.Namespace) -> int:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+FOLDERS = re.compile(r"(?<![^\s'\"(=])/(?:[^\s/'\"()]+/)+")
+"""The folders of an absolute path."""
+
+
+def told(error: BaseException) -> str:
+    """An error's message as it may stand in a record: bounded, without the folders of absolute paths."""
+    try:
+        text = str(error)
+    except Exception as unprintable:  # noqa: BLE001 - a stranger's error may not even print
+        text = f"a message that raises {type(unprintable).__name__}"
+    return FOLDERS.sub("\u2026/", text[:4000])[:1000]
 
 
 class ForensicsError(Exception):

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -109,6 +109,10 @@ class Gatherer:
         except (CheckpointError, ReportError) as error:
             found.error = CheckpointError(f"{found.named.label}: {error.message}", error.hint, code="SKETCH")
             return
+        if any(s.subject != book.subject.digest for s in book.sketches.values()):
+            message = f"{found.named.label}: a sketch in the file is of another checkpoint than the file says"
+            found.error = CheckpointError(message, "sketch the checkpoint again", code="SKETCH")
+            return
         found.subject = _relabelled(book.subject, found, form="sketch")
         found.sketches.append(found.named.path)
 
@@ -146,7 +150,12 @@ class Gatherer:
                 errors.append(str(message["error"].get("message")))
 
         job = self._job(
-            "read", [probe], location=str(found.named.path), label=label, out=str(out), digest=found.subject.digest
+            "read",
+            [probe],
+            location=str(found.named.path),
+            label=label,
+            out=str(out),
+            digest=found.subject.digest,
         )
         end = jobs.run(job, limit=self.offered[probe].probe.time_limit, listen=listen)
         with self.lock:
@@ -163,14 +172,16 @@ class Gatherer:
         if other.error:
             detail = f"the checkpoint could not be read: {other.error.message}"
             return {i: Failure(error=other.error.code, detail=detail[:1000]) for i in self.offered}
+        absent = other.absent | suspect.absent
         together = [i for i in self.sketching() if self.offered[i].origin.bundled]
+        alone = [i for i in self.sketching() if i not in together and i not in absent]
         batches = [(together, COMPARE_LIMIT)] if together else []
-        batches += [([i], self.offered[i].probe.time_limit) for i in self.sketching() if i not in together]
+        batches += [([i], self.offered[i].probe.time_limit) for i in alone]
         for probes, limit in batches:
             self._collect(outcomes, probes, limit, other, self._comparison(probes, suspect, other))
         for probe in [i for i in self.offered if i not in self.sketching()]:
             self._examine(outcomes, probe, suspect, other)
-        outcomes |= {i: o for side in (other, suspect) for i, o in side.absent.items()}
+        outcomes |= absent
         return {i: outcomes[i] for i in self.offered}
 
     def _comparison(self, probes: list[str], suspect: Read, other: Read) -> dict[str, Any]:
@@ -188,35 +199,33 @@ class Gatherer:
         self._collect(outcomes, [probe], self.offered[probe].probe.time_limit, other, job)
 
     def _collect(
-        self, outcomes: dict[str, Outcome], probes: list[str], limit: float, other: Read, job: Mapping[str, Any]
+        self,
+        outcomes: dict[str, Outcome],
+        probes: list[str],
+        limit: float,
+        other: Read,
+        job: Mapping[str, Any],
     ) -> None:
         """Runs a job and takes its outcomes; a probe it says nothing of has failed with the job."""
         candidate, heard = other.named.label, {}
+        errors: list[str] = []
         self.watch.examining(probes[0] if len(probes) == 1 else f"{len(probes)} probes", candidate)
 
         def listen(message: Mapping[str, Any]) -> None:
             if message.get("probe") in probes:
-                heard[message["probe"]] = _outcome(message["outcome"])
+                heard[message["probe"]] = restored(Outcome, message["outcome"])
+            elif "error" in message:
+                errors.append(str(message["error"].get("message")))
 
         end = jobs.run(job, limit=limit, listen=listen)
         with self.lock:
             self.seconds[f"compare {candidate}: {', '.join(probes)}"[:200]] = end.seconds
-        failure = Failure(error=end.error or "no-answer", detail=end.detail or "the worker gave no outcome")
+        detail = end.detail or "; ".join(errors) or "the worker gave no outcome"
+        failure = Failure(error=end.error or "no-answer", detail=detail[:1000])
         outcomes |= {i: heard.get(i, failure) for i in probes}
 
 
-def _outcome(raw: Any) -> Outcome:
-    """An outcome from a worker's words; words that make no outcome are a failure."""
-    try:
-        outcome: Outcome = restored(Outcome, raw)
-    except ReportError as error:
-        return Failure(error="ReportError", detail=f"the worker's outcome was {error.message}"[:1000])
-    return outcome
-
-
 def _relabelled(subject: Subject, found: Read, *, form: Any) -> Subject:
-    from dataclasses import replace
-
     return replace(subject, label=found.named.label, role=found.role, form=form)
 
 
@@ -234,5 +243,3 @@ def _size(path: Path) -> int:
         return sum(f.stat().st_size for f in path.glob("*.safetensors"))
     except OSError:
         return 0
-
-

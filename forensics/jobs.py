@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from forensics.errors import ReportError
+
 LINE_LIMIT = 64 << 20
 
 
@@ -24,7 +26,7 @@ class JobEnd:
 
     done: bool
     error: str = ""
-    """`timeout`, `killed`, or the class of an unforeseen error."""
+    """`timeout`, `killed`, `garbled`, or the class of an unforeseen error."""
     detail: str = ""
     seconds: float = 0.0
 
@@ -47,7 +49,7 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as out:
                 out.write(json.dumps(job).encode())
-            end = _listen(reading, began + limit, listen)
+            end = _listen(reading, began + limit, listen, process)
         finally:
             os.close(reading)
             with contextlib.suppress(ProcessLookupError):
@@ -56,19 +58,41 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
         if end is None:
             noise.seek(max(0, noise.tell() - 600))
             words = noise.read().decode("utf-8", "replace").strip().splitlines()
-            end = JobEnd(done=False, error="killed", detail=words[-1][:300] if words else "the worker died")
+            end = JobEnd(
+                done=False, error="killed", detail=words[-1][:300] if words else _ending(process.returncode)
+            )
     return JobEnd(done=end.done, error=end.error, detail=end.detail, seconds=time.monotonic() - began)
 
 
-def _listen(source: int, deadline: float, listen: Callable[[Mapping[str, Any]], None]) -> JobEnd | None:
-    """Reads answers until the worker says it is done, closes its end (None), or the deadline passes."""
+def _ending(status: int) -> str:
+    """How a process that said nothing ended."""
+    if status < 0:
+        return f"the worker was ended by signal {-status} ({signal.strsignal(-status)})"
+    return f"the worker ended with status {status}"
+
+
+def _listen(
+    source: int,
+    deadline: float,
+    listen: Callable[[Mapping[str, Any]], None],
+    process: subprocess.Popen[bytes],
+) -> JobEnd | None:
+    """Reads answers until the worker says it is done, is gone (None), or the deadline passes.
+
+    A worker that died may leave children behind that hold its end of the pipe open.
+    """
     pending = bytearray()
     with selectors.DefaultSelector() as waiting:
         waiting.register(source, selectors.EVENT_READ)
         while True:
             left = deadline - time.monotonic()
-            if left <= 0 or not waiting.select(left):
+            if left <= 0:
                 return JobEnd(done=False, error="timeout", detail="the time limit was reached")
+            gone = process.poll() is not None
+            if not waiting.select(0 if gone else min(left, 0.5)):
+                if gone:
+                    return None
+                continue
             part = os.read(source, 1 << 20)
             if not part:
                 return None
@@ -78,7 +102,7 @@ def _listen(source: int, deadline: float, listen: Callable[[Mapping[str, Any]], 
             if len(pending) > LINE_LIMIT:
                 return JobEnd(done=False, error="killed", detail="the worker's answer was too long")
             for line in lines:
-                end = _heard(line, listen)
+                end = _heard(bytes(line), listen)
                 if end is not None:
                     return end
 
@@ -86,13 +110,12 @@ def _listen(source: int, deadline: float, listen: Callable[[Mapping[str, Any]], 
 def _heard(line: bytes, listen: Callable[[Mapping[str, Any]], None]) -> JobEnd | None:
     try:
         message = json.loads(line)
-    except ValueError:
-        return JobEnd(done=False, error="killed", detail="the worker's answer was not JSON")
-    if not isinstance(message, dict):
-        return JobEnd(done=False, error="killed", detail="the worker's answer was not an object")
-    if message.get("done"):
-        return JobEnd(done=True)
-    if crash := message.get("crash"):
-        return JobEnd(done=False, error=str(crash.get("error")), detail=str(crash.get("detail")))
-    listen(message)
+        if message.get("done"):
+            return JobEnd(done=True)
+        if crash := message.get("crash"):
+            return JobEnd(done=False, error=str(crash["error"]), detail=str(crash["detail"]))
+        listen(message)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, ReportError) as error:
+        detail = f"the worker's answer makes no sense ({type(error).__name__})"
+        return JobEnd(done=False, error="garbled", detail=detail)
     return None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
-from forensics.readings import Abstention, Failure, Measurement, Reason, Scalar
+from forensics.readings import Abstention, Failure, Measurement, Reason, Scalar, Sign
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,10 +27,15 @@ API = 1
 class Abstain(Exception):  # noqa: N818 - not an error: an answer
     """Raised by a probe that has nothing to say, with the reason that goes into the record."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, *, signs: tuple[Sign, ...] = ()) -> None:
         super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
+        self.reason = Reason(reason)  # a ValueError, and so a failure, for a reason that there is not
+        self.detail = str(detail)
+        self.signs = tuple(signs)
+
+    def recorded(self) -> Abstention:
+        """As it goes into the record."""
+        return Abstention(reason=self.reason, detail=self.detail[:1000], signs=self.signs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

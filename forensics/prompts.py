@@ -122,6 +122,8 @@ DEFAULT_PROMPTS: tuple[str, ...] = (
 )
 """Written for this purpose: prose, speech, code, lists, numbers, Spanish and Russian."""
 
+NONSENSE_TEXTS, NONSENSE_WORDS = 24, 35
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -159,6 +161,21 @@ def prompts_from(text: str) -> tuple[str, ...]:
     for number, prompt in enumerate(prompts, 1):
         _check(number, prompt)
     return prompts
+
+
+def nonsense(seed: int) -> tuple[str, ...]:
+    """Texts of random words of 2 to 5 letters: no model knows more about them than another.
+
+    Drawn from SHA-256 of seed and position, so that they are the same under every version of every library.
+    """
+    texts = []
+    for text in range(NONSENSE_TEXTS):
+        words = []
+        for word in range(NONSENSE_WORDS):
+            drawn = hashlib.sha256(f"{seed}/{text}/{word}".encode()).digest()
+            words.append("".join(chr(97 + byte % 26) for byte in drawn[1 : 3 + drawn[0] % 4]))
+        texts.append(" ".join(words))
+    return tuple(texts)
 
 
 def digest(prompts: tuple[str, ...]) -> str:

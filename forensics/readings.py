@@ -142,7 +142,9 @@ class Measurement:
             numbers += [*line.x, *line.y]
         numbers += [cell for table in self.tables for row in table.rows for cell in row]
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
-            raise ForensicsError("a measurement holds a number that is not finite", "abstain instead, with a reason")
+            raise ForensicsError(
+                "a measurement holds a number that is not finite", "abstain instead, with a reason"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,8 @@ class Abstention:
     kind: Literal["abstention"] = "abstention"
     reason: Reason
     detail: str
+    signs: tuple[Sign, ...] = ()
+    """What was seen all the same, e.g. gains that somebody made constant."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

@@ -6,20 +6,22 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib import metadata
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from forensics import hookspecs
-from forensics.errors import ForensicsError, PluginError
+from forensics.errors import ForensicsError, PluginError, told
 from forensics.probe import API, Named, Probe, SketchProbe
 from forensics.records import Origin, Problem
 
 if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
+    from forensics.checkpoint.layout import Layout
 
 GROUP = "forensics"
 OURS = "model-forensics"
@@ -41,6 +43,7 @@ class Registry:
         self._manager = pluggy.PluginManager("forensics")
         self._manager.add_hookspecs(hookspecs)
         self._origins: dict[str, Origin] = {}
+        self._layouts: list[Layout] = []
         self.problems: list[Problem] = []
         self.probes: dict[str, Offered] = {}
 
@@ -52,6 +55,7 @@ class Registry:
         for point in sorted(points, key=lambda p: (_owner(p) != OURS, _owner(p), p.name)):
             registry._load_one(point)
         registry._collect_probes()
+        registry._collect_layouts()
         return registry
 
     @property
@@ -60,7 +64,7 @@ class Registry:
         return tuple(self._origins.values())
 
     def _problem(self, where: str, code: str, error: BaseException) -> None:
-        text = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+        text = " ".join(f"{type(error).__name__}: {told(error)}".split())[:500]
         self.problems.append(Problem(where=where, code=code, message=text))
 
     def _load_one(self, point: metadata.EntryPoint) -> None:
@@ -73,19 +77,30 @@ class Registry:
     def register(self, plugin: object, *, where: str, distribution: str, version: str) -> None:
         """Registers one plugin; raises where pluggy refuses it, e.g. a misspelt hook, which is then undone."""
         origin = Origin(
-            distribution=distribution, version=version, sha256=_source_digest(plugin), bundled=distribution == OURS
+            distribution=distribution,
+            version=version,
+            sha256=_source_digest(plugin),
+            bundled=distribution == OURS,
         )
-        self._manager.register(plugin, name=where)
+        if self._manager.is_registered(plugin):
+            raise PluginError("the same module is offered under another name already")
         try:
+            self._manager.register(plugin, name=where)
             self._manager.check_pending()
         except pluggy.PluginValidationError:
-            self._manager.unregister(plugin)
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
             raise
+        if not self._manager.get_hookcallers(plugin):
+            self._manager.unregister(plugin)
+            raise TypeError("it offers nothing: no function of it carries @hookimpl")
         self._origins[where] = origin
 
     def _each(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         """(plugin, function) of every implementation, in order of registration, so that one cannot stop the rest."""
-        found = [(impl.plugin_name, impl.function) for impl in getattr(self._manager.hook, hook).get_hookimpls()]
+        found = [
+            (impl.plugin_name, impl.function) for impl in getattr(self._manager.hook, hook).get_hookimpls()
+        ]
         order = list(self._origins)
         return sorted(found, key=lambda item: order.index(item[0]))
 
@@ -95,11 +110,20 @@ class Registry:
                 offered = list(offer())
                 for probe in offered:
                     check(probe)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._problem(where, "PLUGIN_NOT_LOADED", error)
                 continue
             for probe in offered:
                 self._add(probe, self._origins[where])
+
+    def _collect_layouts(self) -> None:
+        for where, offer in self._each("forensics_layouts"):
+            from forensics.checkpoint.layout import layout_from
+
+            try:
+                self._layouts += [layout_from(raw) for raw in offer()]
+            except (Exception, SystemExit) as error:
+                self._problem(where, "PLUGIN_FAILED", error)
 
     def _add(self, probe: Probe | SketchProbe, origin: Origin) -> None:
         if probe.id in self.probes:
@@ -124,27 +148,26 @@ class Registry:
     def open(self, location: str, label: str) -> Checkpoint:
         """The first plugin's checkpoint for this location, else our own readers'."""
         from forensics.checkpoint import open_checkpoint
-        from forensics.checkpoint.layout import bundled_layouts, layout_from
+        from forensics.checkpoint.layout import bundled_layouts
 
         for where, opener in self._each("forensics_open"):
             try:
                 checkpoint = opener(location=location)
             except ForensicsError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._problem(where, "PLUGIN_FAILED", error)
                 continue
             if checkpoint is not None:
                 return cast("Checkpoint", checkpoint)
-        extra = [layout_from(raw) for raw in self._gathered("forensics_layouts")]
-        return open_checkpoint(location, label=label, layouts=(*extra, *bundled_layouts()))
+        return open_checkpoint(location, label=label, layouts=(*self._layouts, *bundled_layouts()))
 
     def _gathered(self, hook: str) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
         for where, offer in self._each(hook):
             try:
                 found += list(offer())
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._problem(where, "PLUGIN_FAILED", error)
         return found
 
@@ -165,17 +188,24 @@ class Registry:
 
 def check(probe: object) -> None:
     """Raises TypeError, in words for its author, where an object is not a probe of this API."""
-    if not isinstance(probe, Probe | SketchProbe) or not is_dataclass(probe):
-        raise TypeError(f"{type(probe).__name__} is not a frozen dataclass derived from Probe or SketchProbe")
+    kind = type(probe)
+    if not isinstance(probe, Probe | SketchProbe) or "__dataclass_params__" not in vars(kind):
+        raise TypeError(f"{kind.__name__} is not a frozen dataclass derived from Probe or SketchProbe")
     for name in ("id", "version", "title", "measures"):
         if not isinstance(getattr(probe, name, None), str):
-            raise TypeError(f"{type(probe).__name__} lacks the class attribute `{name}`")
+            raise TypeError(f"{kind.__name__} lacks the class attribute `{name}`")
     if not ID.fullmatch(probe.id):
         raise TypeError(f"probe id {probe.id!r} is not lower-case words joined by hyphens")
     if probe.api != API:
         raise TypeError(f"{probe.id} speaks API {probe.api}, this version speaks {API}")
-    for name, value in probe.parameters().items():
-        if not isinstance(value, str | int | float | bool | None):
+    limit: object = probe.time_limit
+    if not isinstance(limit, int | float) or not limit > 0:
+        raise TypeError(f"time_limit of {probe.id} is no number of seconds")
+    values: Mapping[str, object] = probe.parameters()
+    for name, value in values.items():
+        if not isinstance(value, str | int | float | None) or (
+            isinstance(value, float) and not isfinite(value)
+        ):
             raise TypeError(f"parameter {name} of {probe.id} is not a plain value")
 
 

@@ -70,7 +70,16 @@ ACTIVATION_KEYS = ("hidden_act", "hidden_activation", "activation_function")
 LAYER_TYPES = ("full_attention", "sliding_attention")
 ROPE_KEYS = ("rope_parameters", "rope_scaling")
 ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
-EXPECTED = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
+EXPECTED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 """What transformers and torch raise for a config that makes no sense (strict dataclass errors are ValueErrors)."""
 
 
@@ -154,7 +163,9 @@ def _built(kind: Any, given: Mapping[str, Any], *, hollow: bool) -> Any:
         raise Abstain(Reason.UNSUPPORTED, "config.json declares no model type")
     try:
         with _quiet(), torch.device("meta" if hollow else "cpu"), torch.random.fork_rng(devices=[]):
-            config = AutoConfig.for_model(kind, **given)
+            config = AutoConfig.for_model(
+                kind, pad_token_id=None, **given
+            )  # defaults may lie beyond a vocabulary
             return AutoModelForCausalLM.from_config(
                 config, attn_implementation="eager", dtype=torch.float32, trust_remote_code=False
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.archive import plain, restored
-from forensics.checkpoint.safetensors_file import SafetensorsFile, read_exactly
-from forensics.errors import CheckpointError
+from forensics.checkpoint.safetensors_file import Entry, SafetensorsFile, read_exactly
+from forensics.errors import CaseError, CheckpointError, ReportError
 from forensics.probe import Sketch
 from forensics.readings import Abstention, Failure
 from forensics.records import Subject
@@ -37,8 +38,32 @@ class SketchBook:
     sketches: Mapping[str, Sketch]
 
 
+def check(sketch: object, probe: str) -> None:
+    """TypeError or ValueError where this is no sketch by `probe` that can be saved and read back unchanged."""
+    import numpy as np
+
+    if not isinstance(sketch, Sketch):
+        raise TypeError(f"the sketcher returned {type(sketch).__name__}, not a Sketch")
+    if sketch.probe != probe:
+        raise ValueError(f"the sketch says it is by {sketch.probe!r}")
+    arrays: Mapping[str, object] = sketch.arrays
+    for name, array in arrays.items():
+        kind = array.dtype.str if isinstance(array, np.ndarray) else type(array).__name__
+        if kind not in _NAMES:
+            raise TypeError(f"a sketch cannot hold {name!r}, which is {kind}")
+    for name, value in {**sketch.facts, **sketch.parameters}.items():
+        if not _is_plain(value):
+            raise TypeError(f"{name!r} in a sketch is no plain finite value")
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
+
+
 def save(path: Path, book: SketchBook) -> None:
-    """Writes a book; arrays of unknown type raise ValueError. The file appears whole or not at all."""
+    """Writes a book of checked sketches. The file appears whole or not at all; CaseError where it cannot."""
     arrays: dict[str, NDArray[np.generic]] = {}
     described = []
     for probe in sorted(book.sketches):
@@ -52,10 +77,13 @@ def save(path: Path, book: SketchBook) -> None:
         "sketches": json.dumps(described, sort_keys=True),
     }
     partial = path.with_name(path.name + ".part")
-    with open(partial, "wb") as out:
-        for part in _encoded(arrays, metadata):
-            out.write(part)
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as out:
+            out.writelines(_encoded(arrays, metadata))
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CaseError(f"cannot write {path}: {error.strerror}", "name another file") from None
 
 
 def _described(sketch: Sketch) -> dict[str, Any]:
@@ -78,10 +106,8 @@ def _encoded(arrays: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, s
     bodies, position = [], 0
     for name, array in arrays.items():
         body = np.ascontiguousarray(array)
-        kind = _NAMES.get(body.dtype.str)
-        if kind is None:
-            raise ValueError(f"a sketch cannot hold an array of type {body.dtype}")
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [position, position + body.nbytes]}
+        place = [position, position + body.nbytes]
+        header[name] = {"dtype": _NAMES[body.dtype.str], "shape": list(array.shape), "data_offsets": place}
         bodies.append(body.tobytes())
         position += body.nbytes
     encoded = json.dumps(header, separators=(",", ":")).encode()
@@ -91,7 +117,7 @@ def _encoded(arrays: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, s
 
 def is_sketch_file(path: Path) -> bool:
     """Whether `path` is a sketch file, by its header alone."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, never raises
         return False
     try:
         file = SafetensorsFile.open(path.resolve(), path.name)
@@ -103,35 +129,36 @@ def is_sketch_file(path: Path) -> bool:
 
 def load(path: Path) -> SketchBook:
     """Reads a book; the other side may have written it, so everything is checked (CheckpointError)."""
-    import numpy as np
-
     file = SafetensorsFile.open(path.resolve(), path.name)
     try:
-        if file.metadata.get("format") != FORMAT or file.size > SIZE_LIMIT or file.missing:
+        if file.metadata.get("format") != FORMAT or file.size > SIZE_LIMIT or file.missing or file.trailing:
             raise CheckpointError(f"{path.name} is not a whole {FORMAT} file", code="SKETCH")
-        arrays = {
-            e.name: np.frombuffer(read_exactly(file.fd, e.begin, e.end - e.begin), DTYPES[e.dtype]).reshape(e.shape)
-            if e.end > e.begin
-            else np.empty(e.shape, DTYPES[e.dtype])
-            for e in file.entries
-            if e.dtype in DTYPES
-        }
+        arrays = {e.name: _array(file, e) for e in file.entries if e.dtype in DTYPES}
+        subject = restored(Subject, json.loads(file.metadata["subject"]))
+        sketches = {item["probe"]: _sketch(item, arrays) for item in json.loads(file.metadata["sketches"])}
+        for probe, sketch in sketches.items():
+            check(sketch, probe)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ReportError) as error:
+        detail = f"{path.name} is a malformed sketch file ({type(error).__name__})"
+        raise CheckpointError(detail, code="SKETCH") from None
     finally:
         file.close()
-    try:
-        subject = restored(Subject, json.loads(file.metadata["subject"]))
-        raw = json.loads(file.metadata["sketches"])
-        sketches = {item["probe"]: _sketch(item, arrays) for item in raw}
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise CheckpointError(f"{path.name} is a malformed sketch file", code="SKETCH") from None
     return SketchBook(subject=subject, sketches=sketches)
+
+
+def _array(file: SafetensorsFile, entry: Entry) -> NDArray[np.generic]:
+    import numpy as np
+
+    stored = np.frombuffer(read_exactly(file.fd, entry.begin, entry.end - entry.begin), DTYPES[entry.dtype])
+    if entry.dtype == "BOOL":
+        stored = stored.view(np.uint8) != 0  # a byte other than 0 and 1 is no bool
+    return stored.reshape(entry.shape)
 
 
 def _sketch(item: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Sketch:
     absent: Abstention | Failure | None = None
     if item["absent"]:
-        kind = Failure if item["absent"].get("kind") == "failure" else Abstention
-        absent = restored(kind, item["absent"])
+        absent = restored(Failure if item["absent"]["kind"] == "failure" else Abstention, item["absent"])
     return Sketch(
         probe=str(item["probe"]),
         version=str(item["version"]),

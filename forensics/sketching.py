@@ -15,7 +15,9 @@ from forensics.registry import Registry
 from forensics.sketches import SketchBook, load, save
 
 
-def sketch_checkpoint(request: Request, registry: Registry, out: Path, watch: Watch) -> tuple[SketchBook, list[Problem]]:
+def sketch_checkpoint(
+    request: Request, registry: Registry, out: Path, watch: Watch
+) -> tuple[SketchBook, list[Problem]]:
     """Sketches the request's suspect into `out`; returns the book and the problems met."""
     named: Named = request.suspect
     if not named.path.exists():

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from forensics.archive import plain
+from forensics.archive import plain, settled
 from forensics.confinement import confine
-from forensics.errors import CheckpointError, ForensicsError
+from forensics.errors import CheckpointError, ForensicsError, told
 from forensics.probe import Abstain, Pair, Probe, Sketch, SketchProbe
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
 from forensics.registry import Offered, Registry
@@ -25,16 +25,21 @@ Send = Callable[[Mapping[str, Any]], None]
 
 
 def outcome_of(action: Callable[[], object]) -> Outcome:
-    """Runs probe code once and turns whatever happens into an outcome."""
+    """Runs probe code once and turns whatever happens into an outcome that a record can hold."""
+    reading: object
     try:
         reading = action()
     except Abstain as answer:
-        return Abstention(reason=answer.reason, detail=answer.detail[:1000])
+        reading = answer.recorded()
     except Exception as error:  # a probe is run here
-        return Failure(error=type(error).__name__, detail=str(error)[:1000])
-    if not isinstance(reading, Measurement):
-        return Failure(error="TypeError", detail=f"the probe returned {type(reading).__name__}, not a Measurement")
-    return reading
+        return Failure(error=type(error).__name__, detail=told(error))
+    if not isinstance(reading, Measurement | Abstention):
+        detail = f"the probe returned {type(reading).__name__}, not a Measurement"
+        return Failure(error="TypeError", detail=detail)
+    try:
+        return settled(reading)
+    except (ForensicsError, ArithmeticError) as error:
+        return Failure(error="TypeError", detail=told(error))
 
 
 def compared(probe: SketchProbe, suspect: Sketch | None, candidate: Sketch | None) -> Outcome:
@@ -90,7 +95,9 @@ def _placeholder(label: str) -> Any:
     return Subject(label=label, role="suspect", form="checkpoint")
 
 
-def compare_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
+def compare_task(
+    job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
+) -> None:
     """Compares two subjects' sketches with every probe asked for."""
     del registry
     sides: list[dict[str, Sketch]] = []
@@ -104,7 +111,9 @@ def compare_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[st
         send({"probe": probe.id, "outcome": plain(outcome)})
 
 
-def examine_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
+def examine_task(
+    job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
+) -> None:
     """Puts one paired probe to both checkpoints."""
     suspect = registry.open(job["suspect"], job["labels"][0])
     candidate = registry.open(job["candidate"], job["labels"][1])
@@ -146,7 +155,7 @@ def main() -> int:
     try:
         perform(job, send)
     except BaseException as error:  # a worker ends here: a panic in a library must not be silent
-        send({"crash": {"error": type(error).__name__, "detail": str(error)[:1000]}})
+        send({"crash": {"error": type(error).__name__, "detail": told(error)}})
         return 1
     return 0
 

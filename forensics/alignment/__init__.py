@@ -10,8 +10,8 @@ from forensics.alignment.assignment import (
     stratified_z,
 )
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
+from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.kernels import (
-    anchor_inputs,
     centre,
     flatten,
     pack,
@@ -19,7 +19,11 @@ from forensics.alignment.kernels import (
     shared_positions,
     unbiased_cka,
     unpack,
+    usable_anchors,
 )
+from forensics.alignment.moments import Moments, dispersion, row_energies
+from forensics.alignment.neuron_pairs import LayerMatch, UnitMatch, match_depths, match_units, order_tests
+from forensics.alignment.neuron_sample import SampledUnit, UnitSamplers, units_from_arrays, units_to_arrays
 from forensics.alignment.permutation import (
     SymmetryTest,
     chernoff,
@@ -31,40 +35,60 @@ from forensics.alignment.permutation import (
     monte_carlo_p,
     normal_scores,
     sign_flip_test,
+    signed_scores,
     swap_contrasts,
 )
+from forensics.alignment.stacks import stack, unstack
 
 __all__ = [
+    "LayerMatch",
+    "Moments",
+    "SampledUnit",
     "SymmetryTest",
+    "UnitMatch",
+    "UnitSamplers",
     "agreement",
-    "anchor_inputs",
     "centre",
     "chernoff",
     "combine",
     "detrend",
+    "dispersion",
     "evenly_spaced",
     "fisher",
     "flatten",
     "floored",
+    "free_flips",
     "holm",
     "is_flat",
     "joint_moments",
     "joint_permutation_test",
+    "match_depths",
     "match_layers",
     "match_rows",
+    "match_units",
     "monte_carlo_p",
     "normal_scores",
+    "order_tests",
     "pack",
     "pearson",
     "project_out",
     "resample",
+    "rotary_dimensions",
+    "row_energies",
     "shared_positions",
     "sign_flip_test",
+    "sign_units",
+    "signed_scores",
     "spearman",
+    "stack",
     "stratified_z",
     "swap_contrasts",
     "unbiased_cka",
+    "units_from_arrays",
+    "units_to_arrays",
     "unpack",
+    "unstack",
+    "usable_anchors",
     "winsorise",
     "z_score",
 ]

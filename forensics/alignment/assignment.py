@@ -7,6 +7,7 @@ for the agreement of two assignments and its null within strata of importance.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,13 +104,13 @@ def stratified_z(
     return float((np.sum(first == second) - mean) / np.sqrt(max(variance, 1.0)))
 
 
-def spearman(first: Floats | NDArray[np.intp], second: Floats | NDArray[np.intp]) -> tuple[float, float]:
+def spearman(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float]:
     """Spearman's ρ of two rankings without ties, and the one-sided p of a ρ this large.
 
     Closed form: ρ √((n−2)/(1−ρ²)) is nearly Student's t with n−2 degrees of freedom if the order of one side
     is uniformly random. Fewer than 4 values say nothing: (0, 1).
     """
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     n = len(first)
     if n < 4:
@@ -117,14 +118,14 @@ def spearman(first: Floats | NDArray[np.intp], second: Floats | NDArray[np.intp]
     ranks = [np.argsort(np.argsort(side)).astype(np.float64) for side in (first, second)]
     rho = float(np.clip(1.0 - 6.0 * np.sum((ranks[0] - ranks[1]) ** 2) / (n * (n * n - 1.0)), -1.0, 1.0))
     statistic = rho * np.sqrt((n - 2) / max(1.0 - rho * rho, 1e-15))
-    return rho, float(max(t.sf(statistic, n - 2), SMALLEST_P))
+    return rho, float(max(stdtr(n - 2, -statistic), SMALLEST_P))
 
 
 def fisher(p_values: Sequence[float]) -> float:
     """One p from independent ones: −2 Σ ln p is χ² with twice as many degrees of freedom. Empty gives 1."""
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
     if not p_values:
         return 1.0
     logs = np.log(np.maximum(np.asarray(p_values, np.float64), SMALLEST_P))
-    return float(chi2.sf(-2.0 * logs.sum(), 2 * len(p_values)))
+    return float(chdtrc(2 * len(p_values), -2.0 * logs.sum()))

@@ -10,6 +10,7 @@ Sources: Székely & Rizzo, "Partial distance correlation" (2014), definition 2 (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,21 @@ def anchor_inputs(rows: NDArray[np.float32], *, subtract_mean: bool) -> NDArray[
         return (exact / scale).astype(np.float32)
 
 
-def shared_positions(
-    first: NDArray[np.uint64], second: NDArray[np.uint64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def usable_anchors(
+    hashes: NDArray[np.uint64], rows: NDArray[np.float32], *, subtract_mean: bool
+) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """Hashes (n,) and normed inputs (n, width) of the anchors that have a direction, less the mean anchor.
+
+    Subtracting the mean anchor moves a response by a constant and a kernel by aᵢ + aⱼ only, which centring over
+    whatever anchors are shared removes; it saves digits of float32.
+    """
+    inputs = anchor_inputs(rows, subtract_mean=subtract_mean)
+    usable = np.isfinite(inputs).all(axis=1)
+    inputs = inputs[usable]
+    return hashes[usable], inputs - inputs.mean(axis=0) if len(inputs) else inputs
+
+
+def shared_positions(first: NDArray[Any], second: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Positions in both lists of the tokens that both have, by hash, in the same order."""
     _, left, right = np.intersect1d(first, second, return_indices=True)
     return left.astype(np.intp), right.astype(np.intp)
@@ -67,43 +80,54 @@ def unbiased_cka(first: Floats, second: Floats) -> float:
     return float(flatten(centre(first)) @ flatten(centre(second)))
 
 
-def pack(kernel: Floats) -> NDArray[np.float16]:
+def pack(kernel: Floats, nuisance: Floats | None = None) -> NDArray[np.float16]:
     """A kernel (n, n) in the smallest form that keeps what comparison needs, shape (n (n − 1) / 2,).
 
     U-centred first: centring again over fewer tokens undoes nothing, and float16 then spends its digits on
-    what is compared. Scaled so that the largest entry is 1; NaN throughout if the kernel is not finite.
+    what is compared. Its part along `nuisance` (n, n) is taken out. Scaled so that the largest entry is 1; zeros
+    if less than a thousandth is left, NaN throughout if the kernel is not finite.
     """
-    vector = centre(kernel)[np.triu_indices(len(kernel), 1)]
-    largest = float(np.abs(vector).max())
-    if not np.isfinite(largest):
+    triangle = np.triu_indices(len(kernel), 1)
+    vector = centre(kernel)[triangle]
+    length = float(np.sqrt(vector @ vector))
+    if not np.isfinite(length):
         return np.full(vector.shape, np.nan, np.float16)
-    return (vector / largest if largest > TINY else vector * 0.0).astype(np.float16)
+    if nuisance is not None:
+        axis = flatten(centre(nuisance))
+        vector -= (axis @ vector) * axis
+    if float(np.sqrt(vector @ vector)) <= max(1e-3 * length, TINY):
+        return np.zeros(vector.shape, np.float16)
+    return (vector / np.abs(vector).max()).astype(np.float16)
 
 
-def unpack(packed: NDArray[np.float16], tokens: int, keep: NDArray[np.intp]) -> NDArray[np.float64]:
-    """From the packed kernel of `tokens` tokens: the tokens `keep`, U-centred, flat and of unit length."""
-    kernel = np.zeros((tokens, tokens))
-    kernel[np.triu_indices(tokens, 1)] = packed
-    kernel += kernel.T
-    return flatten(centre(kernel[np.ix_(keep, keep)]))
+def unpack(packed: NDArray[Any], tokens: int, keep: NDArray[np.intp]) -> NDArray[np.float32]:
+    """From packed kernels (k, p) of `tokens` tokens: the tokens `keep`, U-centred, flat and of unit length.
+
+    Shape (k, n (n − 1) / 2) for n kept tokens.
+    """
+    place = np.zeros((tokens, tokens), np.intp)
+    place[np.triu_indices(tokens, 1)] = np.arange(packed.shape[1])
+    place = (place + place.T)[np.ix_(keep, keep)]
+    n = len(keep)
+    flat = np.empty((len(packed), n * (n - 1) // 2), np.float32)
+    for row, one in zip(flat, packed.astype(np.float32), strict=True):
+        row[:] = flatten(centre(one[place]))
+    return flat
 
 
-def project_out(vectors: Floats, nuisances: Sequence[Floats]) -> NDArray[np.float64]:
+def project_out(vectors: Floats, nuisances: Sequence[Floats]) -> NDArray[np.float32]:
     """Rows (k, p) without their parts along the nuisance vectors (Gram-Schmidt), scaled to unit length again.
 
     A row that lies within the nuisances (less than a thousandth of it is left) becomes zero.
     """
-    left = np.array(vectors, np.float64)
-    axes: list[NDArray[np.float64]] = []
+    axes = np.zeros((0, np.shape(vectors)[1]))
     for nuisance in nuisances:
         axis = np.array(nuisance, np.float64)
         for _ in range(2):  # twice is enough against rounding
-            for other in axes:
-                axis -= (axis @ other) * other
+            axis -= (axes @ axis) @ axes
         length = np.sqrt(axis @ axis)
-        if length > 1e-6:
-            axes.append(axis / length)
-    for axis in axes:
-        left -= np.outer(left @ axis, axis)
+        if length > 1e-5:
+            axes = np.vstack([axes, axis / length])
+    left = vectors - (vectors @ axes.T) @ axes
     lengths = np.sqrt(np.einsum("ij,ij->i", left, left))[:, None]
-    return np.where(lengths > 1e-3, left / np.maximum(lengths, 1e-3), 0.0)
+    return np.where(lengths > 1e-3, left / np.maximum(lengths, 1e-3), 0.0).astype(np.float32)

@@ -20,8 +20,10 @@ from forensics.readings import P_FLOOR
 
 Floats = NDArray[np.float64]
 
-WIDEST = 8192
+WIDEST = 4096
 """Monte Carlo permutes at most this many channels (a seeded sample of them), so that memory stays bounded."""
+ENOUGH = 100
+"""Exceeding draws after which Monte Carlo stops: p is then known to a tenth of itself (Besag and Clifford 1991)."""
 BUNDLES = 4096
 """Sign changes are drawn for at most this many bundles of units: a subgroup, hence as exact."""
 
@@ -37,15 +39,21 @@ class SymmetryTest:
     exceeding: int
     """Monte Carlo draws that reached the observed statistic."""
     draws: int
+    """Draws made: fewer than asked for where enough had exceeded before."""
     bound: float
     """Chernoff bound of the sign-change subgroup."""
     units: int
     """Independent sign changes behind `bound`."""
 
-    @property
-    def resolved(self) -> bool:
-        """Whether Monte Carlo alone gives `p`; otherwise its resolution was exhausted and `p` is the bound."""
-        return self.exceeding > 0
+    def method(self, copies: str, subgroup: str) -> str:
+        """How `p` came about, in words: `copies` names what was drawn, `subgroup` what the bound is over."""
+        drawn = f"Monte Carlo, {self.draws} {copies}"
+        if self.exceeding:
+            return f"{drawn}; {self.exceeding} reached the observed agreement"
+        return (
+            f"{drawn}; none reached the observed agreement, so p is the smaller of 1/{self.draws + 1} and a Chernoff "
+            f"bound ({self.bound:.1g}) over {self.units} independent {subgroup}; no normal approximation is involved"
+        )
 
 
 def floored(p: float) -> float:
@@ -53,9 +61,12 @@ def floored(p: float) -> float:
     return float(min(1.0, max(P_FLOOR, p)))
 
 
-def monte_carlo_p(exceeding: int, draws: int) -> float:
-    """(1 + exceeding) / (1 + draws): valid at every level, whatever the number of draws."""
-    return (1 + exceeding) / (1 + draws)
+def monte_carlo_p(exceeding: int, draws: int, *, stopped: bool = False) -> float:
+    """(1 + exceeding) / (1 + draws), or exceeding / draws where drawing stopped at a fixed number of exceeding ones.
+
+    Both are valid at every level, whatever the number of draws (Besag and Clifford 1991, sequential Monte Carlo).
+    """
+    return exceeding / draws if stopped else (1 + exceeding) / (1 + draws)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -68,13 +79,13 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(corrected)
 
 
-def combine(exceeding: int, draws: int, bound: float) -> float:
+def combine(exceeding: int, draws: int, bound: float, *, stopped: bool = False) -> float:
     """Monte Carlo's p-value while it resolves; once no draw reached the observation, the smaller of it and the bound.
 
     Valid at every level α, given two tests that each are. For α ≥ 1/(1 + draws) the event p ≤ α is Monte Carlo's own,
     and for smaller α it is contained in bound ≤ α. The two need neither be independent nor test the same statistic.
     """
-    resolution = monte_carlo_p(exceeding, draws)
+    resolution = monte_carlo_p(exceeding, draws, stopped=stopped)
     return floored(resolution if exceeding else min(resolution, bound))
 
 
@@ -105,7 +116,7 @@ def sign_flip_test(contributions: Floats, *, draws: int, rng: np.random.Generato
     """
     c = np.asarray(contributions, np.float64).ravel()
     if c.size > BUNDLES:  # one common sign per bundle of units, assigned at random
-        c = np.bincount(rng.permutation(c.size) % BUNDLES, weights=c)
+        c = np.zeros(BUNDLES) + np.bincount(rng.permutation(c.size) % BUNDLES, weights=c)
     scale, total = float(np.sqrt(np.sum(c**2))), float(np.sum(c))
     if scale == 0.0:
         return SymmetryTest(p=1.0, z=0.0, exceeding=draws, draws=draws, bound=1.0, units=c.size)
@@ -138,6 +149,18 @@ def normal_scores(values: NDArray[np.floating]) -> Floats:
     return np.asarray(scores / spread if spread > 1e-12 else np.zeros(values.size), np.float64)
 
 
+def signed_scores(values: NDArray[np.floating]) -> Floats:
+    """Sign times the half-normal score of the magnitude's rank, shape (n,) to (n,); zero stays zero.
+
+    Odd in every coordinate, so that flipping signs before or after is the same; heavy tails are gone.
+    """
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.abs(values)) / (values.size + 1.0)
+    return np.asarray(np.sign(values) * ndtri((1.0 + ranks) / 2.0), np.float64)
+
+
 def joint_moments(first: Floats, second: Floats) -> tuple[float, float]:
     """Exact mean and standard deviation of Σᵢ aᵢ·b_π(i) over uniform permutations π (Hoeffding 1951).
 
@@ -166,19 +189,19 @@ def joint_permutation_test(
     z = (float(np.sum(a * b)) - mean) / spread if spread > 0.0 else 0.0
     contrasts = swap_contrasts(a, b)
     bound = chernoff(contrasts)
-    exceeding = draws if spread == 0.0 else _exceeding(a, b, draws, rng)
+    exceeding, drawn = (draws, draws) if spread == 0.0 else _exceeding(a, b, draws, rng)
     return SymmetryTest(
-        p=combine(exceeding, draws, bound),
+        p=combine(exceeding, drawn, bound, stopped=exceeding == ENOUGH),
         z=z,
         exceeding=exceeding,
-        draws=draws,
+        draws=drawn,
         bound=bound,
         units=contrasts.size,
     )
 
 
-def _exceeding(a: Floats, b: Floats, draws: int, rng: np.random.Generator) -> int:
-    """How many of `draws` random permutations reach the observed sum."""
+def _exceeding(a: Floats, b: Floats, draws: int, rng: np.random.Generator) -> tuple[int, int]:
+    """How many random permutations reach the observed sum, of how many drawn."""
     if a.shape[1] > WIDEST:
         kept = np.sort(rng.choice(a.shape[1], WIDEST, replace=False))
         a, b = a[:, kept], b[:, kept]
@@ -186,8 +209,13 @@ def _exceeding(a: Floats, b: Floats, draws: int, rng: np.random.Generator) -> in
     rows = np.arange(table.shape[0])
     observed = float(table[rows, rows].sum(dtype=np.float64))
     slack = 1e-6 * float(np.abs(table[rows, rows]).sum(dtype=np.float64))
-    sums = (float(table[rows, rng.permutation(rows.size)].sum(dtype=np.float64)) for _ in range(draws))
-    return sum(drawn >= observed - slack for drawn in sums)
+    exceeding = 0
+    for drawn in range(1, draws + 1):
+        drawn_sum = float(table[rows, rng.permutation(rows.size)].sum(dtype=np.float64))
+        exceeding += drawn_sum >= observed - slack
+        if exceeding == ENOUGH:
+            return exceeding, drawn
+    return exceeding, draws
 
 
 def swap_contrasts(first: Floats, second: Floats) -> Floats:

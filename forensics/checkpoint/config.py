@@ -41,7 +41,7 @@ def parse_json(raw: bytes, name: str) -> Any:
         raise CheckpointError(f"{name} is not JSON ({type(error).__name__})", code="JSON") from None
 
 
-def sanitised(raw: Any, depth: int = 3) -> Any:
+def sanitised(raw: Any, depth: int = 4) -> Any:
     """`raw` reduced to short text, finite numbers of sane size, flags, and short lists and maps of these."""
     match raw:
         case bool() | None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-_EXPONENT = {"BF16": ("<u2", 0x7F80), "F16": ("<u2", 0x7C00), "F32": ("<u4", 0x7F800000), "F64": ("<u8", 0x7FF << 52)}
+_EXPONENT = {
+    "BF16": ("<u2", 0x7F80),
+    "F16": ("<u2", 0x7C00),
+    "F32": ("<u4", 0x7F800000),
+    "F64": ("<u8", 0x7FF << 52),
+}
 _MAGNITUDE = {"<u2": 0x7FFF, "<u4": 0x7FFFFFFF, "<u8": 0x7FFFFFFFFFFFFFFF}
 
 

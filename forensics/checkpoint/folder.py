@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from forensics.checkpoint.config import parse_json
-from forensics.checkpoint.safetensors_file import open_regular, read_exactly
+from forensics.checkpoint.safetensors_file import HEADER_LIMIT, open_regular, read_exactly
 from forensics.errors import CheckpointError
 from forensics.records import Problem
 
@@ -26,8 +26,8 @@ class Listing:
     weights: tuple[str, ...]
     absent: tuple[str, ...]
     """Shards that the index names and the folder lacks."""
-    indexed: int
-    """Tensors that the index names; 0 without index."""
+    indexed: frozenset[str]
+    """Tensors that the index names; empty without index."""
     declared_bytes: int
     """`total_size` of the index; 0 without."""
     problems: tuple[Problem, ...]
@@ -42,7 +42,9 @@ def walk(root: Path) -> tuple[list[str], list[Problem]]:
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < DEPTH_LIMIT else []
         names += [(Path(folder) / f).relative_to(root).as_posix() for f in files]
         if len(names) > FILES_LIMIT:
-            problems.append(Problem(where="", code="TOO_MANY_FILES", message=f"only {FILES_LIMIT} files were listed"))
+            problems.append(
+                Problem(where="", code="TOO_MANY_FILES", message=f"only {FILES_LIMIT} files were listed")
+            )
             break
     return sorted(names)[:FILES_LIMIT], problems
 
@@ -54,7 +56,12 @@ def inside(root: Path, name: str) -> Path:
     a hub cache's own links from `snapshots/` into `blobs/`.
     """
     pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts or any(bad in name for bad in ("\\", "\0", "://")) or not name:
+    if (
+        pure.is_absolute()
+        or ".." in pure.parts
+        or any(bad in name for bad in ("\\", "\0", "://"))
+        or not name
+    ):
         raise CheckpointError(f"{name[:200]!r} names a file outside the folder", code="PATH_ESCAPE")
     try:
         home, real = root.resolve(), (root / name).resolve()
@@ -71,7 +78,7 @@ def inside(root: Path, name: str) -> Path:
 def read_small(root: Path, name: str, limit: int) -> bytes | None:
     """The first `limit` bytes of a file, or None where there is no such file."""
     path = inside(root, name)
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     fd, size = open_regular(path, name)
     try:
@@ -90,24 +97,56 @@ def list_folder(root: Path) -> Listing:
     if not weights:
         _explain_absence(names)
     return Listing(
-        root=root, names=tuple(names), weights=tuple(weights), absent=(), indexed=0, declared_bytes=0,
+        root=root, names=tuple(names), weights=tuple(weights), absent=(), indexed=frozenset(), declared_bytes=0,
         problems=tuple(problems),
     )  # fmt: skip
 
 
 def _explain_absence(names: list[str]) -> None:
     if not names:
-        raise CheckpointError("the folder is empty", "give a folder with config.json and safetensors", code="EMPTY")
-    pickles = [n for n in names if n.endswith(PICKLES)]
-    if pickles:
         raise CheckpointError(
-            f"only pickled weights ({pickles[0][:80]}), which can run code when loaded and are not read",
-            "convert the checkpoint to safetensors in a sandbox and name that folder",
-            code="PICKLE_ONLY",
+            "the folder is empty", "give a folder with config.json and safetensors", code="EMPTY"
         )
+    for name in names:
+        if name.endswith((*PICKLES, ".gguf")):
+            raise _foreign(name, gguf=name.endswith(".gguf"))
     raise CheckpointError(
-        "no safetensors file in the folder", "give a folder with config.json and safetensors", code="NO_WEIGHTS"
+        "no safetensors file in the folder",
+        "give a folder with config.json and safetensors",
+        code="NO_WEIGHTS",
     )
+
+
+def _foreign(name: str, *, gguf: bool) -> CheckpointError:
+    shown = display_name(name)
+    if gguf:
+        message = f"only GGUF weights ({shown}), which are not read yet"
+        return CheckpointError(
+            message, "name the safetensors checkpoint they were made from", code="GGUF_ONLY"
+        )
+    return CheckpointError(
+        f"only pickled weights ({shown}), which can run code when loaded and are not read",
+        "convert the checkpoint to safetensors in a sandbox and name that folder",
+        code="PICKLE_ONLY",
+    )
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raises a clear CheckpointError for a single file in a format that is known and not read."""
+    fd, size = open_regular(path.resolve(), path.name)
+    try:
+        magic = read_exactly(fd, 0, min(8, size))
+    finally:
+        os.close(fd)
+    if int.from_bytes(magic, "little") <= HEADER_LIMIT:
+        return  # the length of a safetensors header, whatever its bytes look like
+    if magic.startswith((b"GGUF", b"PK\x03\x04", *(bytes([0x80, version]) for version in range(2, 6)))):
+        raise _foreign(path.name, gguf=magic.startswith(b"GGUF"))
+
+
+def display_name(name: str) -> str:
+    """A file's name as Unicode text of bounded length: bytes that are none are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()[:200]
 
 
 def _indexed(root: Path, names: list[str], problems: list[Problem]) -> Listing:
@@ -125,16 +164,17 @@ def _indexed(root: Path, names: list[str], problems: list[Problem]) -> Listing:
             path = inside(root, shard)
         except CheckpointError as error:
             problems.append(Problem(where="", code=error.code, message=f"index: {error.message}; not opened"))
-            absent.append(shard[:200])
+            absent.append(display_name(shard))
             continue
-        if path.exists():
+        if os.path.exists(path):
             shards.append(shard)
         else:
-            absent.append(shard[:200])
-            problems.append(Problem(where="", code="SHARD_ABSENT", message=f"{shard[:200]} is named but not there"))
+            absent.append(display_name(shard))
+            message = f"{display_name(shard)} is named but not there"
+            problems.append(Problem(where="", code="SHARD_ABSENT", message=message))
     metadata = parsed.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
     return Listing(
-        root=root, names=tuple(names), weights=tuple(shards), absent=tuple(absent), indexed=len(mapping),
+        root=root, names=tuple(names), weights=tuple(shards), absent=tuple(absent), indexed=frozenset(mapping),
         declared_bytes=total if isinstance(total, int) and 0 < total < 2**53 else 0, problems=tuple(problems),
     )  # fmt: skip

@@ -14,10 +14,13 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from forensics.checkpoint.facts import ROLES
 from forensics.errors import PluginError
 
+NUMBER = re.compile(r"[0-9]+")
 PREFIX = re.compile(r"^(?:(?:model|language_model|transformer|gpt_neox|base_model|text_model|backbone)\.)*")
-SPLITS = ("", "qkv", "qkv-per-head", "halves", "experts", "experts-halves")
+SPLITS = {"": 1, "qkv": 3, "qkv-per-head": 3, "halves": 2, "experts": 1, "experts-halves": 2}
+"""Ways of fusing, and how many roles each fuses."""
 BUFFER = "buffer"
 """Role of stored things that are no parameters: rotary frequencies, causal masks."""
 
@@ -26,6 +29,8 @@ BUFFER = "buffer"
 class Rule:
     """One name template: what it matches and what it holds."""
 
+    skeleton: str
+    """The template with every number as `#`, so that a name meets only the rules that can match it."""
     pattern: re.Pattern[str]
     roles: tuple[str, ...]
     split: str = ""
@@ -54,12 +59,15 @@ class Layout:
     """Declared types to which `norm_offset` applies; empty for all."""
     rope: bool
     glu: bool
-    rules: tuple[Rule, ...]
+    rules: Mapping[str, tuple[Rule, ...]]
+    """By skeleton."""
+    requires: frozenset[str] = frozenset()
+    """Skeletons of names without which a checkpoint is not of this family, whatever its config declares."""
 
     def match(self, name: str) -> Match | None:
         """The rule for a stored name, wrappers' prefixes removed."""
         stripped = PREFIX.sub("", name)
-        for rule in self.rules:
+        for rule in self.rules.get(_skeleton(stripped), ()):
             found = rule.pattern.fullmatch(stripped)
             if found:
                 numbers = found.groupdict()
@@ -77,27 +85,45 @@ class Layout:
         return self.norm_offset if applies else 0.0
 
 
+def _skeleton(name: str) -> str:
+    """A name with every number as `#`."""
+    return NUMBER.sub("#", name)
+
+
+def _template_skeleton(template: str) -> str:
+    return _skeleton(template.replace("{layer}", "0").replace("{expert}", "0"))
+
+
 def _pattern(template: str) -> re.Pattern[str]:
-    escaped = re.escape(template).replace(r"\{layer\}", r"(?P<layer>\d{1,5})")
-    return re.compile(escaped.replace(r"\{expert\}", r"(?P<expert>\d{1,5})"))
+    escaped = re.escape(template).replace(r"\{layer\}", "(?P<layer>[0-9]{1,5})")
+    return re.compile(escaped.replace(r"\{expert\}", "(?P<expert>[0-9]{1,5})"))
 
 
 def _rule(template: str, meaning: object) -> Rule:
-    if isinstance(meaning, str):
-        return Rule(pattern=_pattern(template), roles=(meaning,))
-    if not isinstance(meaning, Mapping) or meaning.get("split", "") not in SPLITS:
+    given = {"roles": (meaning,)} if isinstance(meaning, str) else meaning
+    if not isinstance(given, Mapping):
         raise PluginError(f"layout rule for {template!r} is malformed")
+    roles, split = tuple(given["roles"]), given.get("split", "")
+    if split not in SPLITS or len(roles) != SPLITS[split] or not set(roles) <= {*ROLES, BUFFER}:
+        raise PluginError(
+            f"layout rule for {template!r} names unknown roles, or not as many as it splits into"
+        )
     return Rule(
+        skeleton=_template_skeleton(template),
         pattern=_pattern(template),
-        roles=tuple(meaning["roles"]),
-        split=meaning.get("split", ""),
-        transpose=bool(meaning.get("transpose", False)),
+        roles=roles,
+        split=split,
+        transpose=bool(given.get("transpose", False)),
     )
 
 
 def layout_from(raw: Mapping[str, Any]) -> Layout:
     """A layout from its JSON form; PluginError where a key is missing or misspelt."""
     try:
+        rules: dict[str, tuple[Rule, ...]] = {}
+        for template, meaning in raw["tensors"].items():
+            rule = _rule(template, meaning)
+            rules[rule.skeleton] = (*rules.get(rule.skeleton, ()), rule)
         return Layout(
             name=raw["name"],
             model_types=tuple(raw["model_types"]),
@@ -106,10 +132,13 @@ def layout_from(raw: Mapping[str, Any]) -> Layout:
             offset_types=tuple(raw.get("offset_types", ())),
             rope=bool(raw.get("rope", True)),
             glu=bool(raw.get("glu", True)),
-            rules=tuple(_rule(template, meaning) for template, meaning in raw["tensors"].items()),
+            rules=rules,
+            requires=frozenset(_template_skeleton(template) for template in raw.get("requires", ())),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise PluginError(f"a layout is malformed: {error}", "compare with forensics/checkpoint/layouts") from None
+    except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:
+        raise PluginError(
+            f"a layout is malformed: {error}", "compare with forensics/checkpoint/layouts"
+        ) from None
 
 
 @cache
@@ -126,19 +155,21 @@ def choose(
     """The layout that recognises most elements, and the share it recognises.
 
     `names` are (stored name, elements). The declared type wins ties and near-ties (it must recognise at least
-    95 % of what the best one does), so that a decoy config cannot hide tensors but Gemma's gains are read right.
+    95 % of the elements and of the names that the best one does), so that a decoy config cannot hide tensors but
+    Gemma's gains are read right.
     """
     stored = list(names)
     total = sum(elements for _, elements in stored) or 1
+    there = {_skeleton(PREFIX.sub("", name)) for name, _ in stored}
     ranked = []
     for layout in layouts:
-        seen = sum(elements for name, elements in stored if layout.match(name))
-        ranked.append((seen / total, declared in layout.model_types, layout))
-    best = max((share for share, _, _ in ranked), default=0.0)
-    if best == 0.0:
+        if layout.requires <= there:
+            seen = [elements for name, elements in stored if layout.match(name)]
+            ranked.append((sum(seen) / total, len(seen), layout))
+    best = max(ranked, key=lambda r: (r[0], r[1], "llama" in r[2].model_types), default=None)
+    if best is None or not best[1]:
         return None, 0.0
-    for share, is_declared, layout in ranked:
-        if is_declared and share >= 0.95 * best:
+    for share, count, layout in ranked:
+        if declared in layout.model_types and share >= 0.95 * best[0] and count >= 0.95 * best[1]:
             return layout, share
-    share, _, layout = max(ranked, key=lambda r: (r[0], "llama" in r[2].model_types))
-    return layout, share
+    return best[2], best[0]

@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from forensics.checkpoint.folder import inside
+from forensics.checkpoint.folder import PICKLES, inside
 from forensics.checkpoint.safetensors_file import SafetensorsFile, open_regular, read_exactly
 from forensics.errors import CheckpointError
 from forensics.records import FileSeen
@@ -31,6 +31,15 @@ def other_files(checkpoint: Checkpoint) -> list[FileSeen]:
     return [_other(checkpoint, name) for name in checkpoint.listing.names if name not in read]
 
 
+def _note(name: str) -> str:
+    """Why a file that holds weights was not examined; empty for other files."""
+    if name.endswith(".safetensors"):
+        return "weights that the index does not name; not examined"
+    if name.endswith(PICKLES):
+        return "pickled; never opened"
+    return "GGUF is not read yet; not examined" if name.endswith(".gguf") else ""
+
+
 def _other(checkpoint: Checkpoint, name: str) -> FileSeen:
     assert checkpoint.listing is not None
     shown = name.encode("utf-8", "backslashreplace").decode()[:500]
@@ -40,11 +49,14 @@ def _other(checkpoint: Checkpoint, name: str) -> FileSeen:
         return FileSeen(name=shown, size=0, sha256="", note=f"not opened: {error.message}")
     try:
         if size > OTHER_LIMIT:
-            return FileSeen(name=shown, size=size, sha256="", note="not examined and too large to hash for that")
+            return FileSeen(
+                name=shown, size=size, sha256="", note="not examined and too large to hash for that"
+            )
         whole = hashlib.sha256()
         for offset in range(0, size, 1 << 23):
             whole.update(read_exactly(fd, offset, min(1 << 23, size - offset)))
-        note = "weights that the index does not name; not examined" if name.endswith(".safetensors") else ""
-        return FileSeen(name=shown, size=size, sha256=whole.hexdigest(), note=note)
+        return FileSeen(name=shown, size=size, sha256=whole.hexdigest(), note=_note(name))
+    except CheckpointError as error:
+        return FileSeen(name=shown, size=size, sha256="", note=f"not read: {error.message}")
     finally:
         os.close(fd)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forensics.checkpoint.config import model_type, read_config
+from forensics.checkpoint.config import model_type
 from forensics.checkpoint.convert import ITEM_BYTES, to_float32
 from forensics.checkpoint.facts import Anchors, TextFile, TokenizerFacts
 from forensics.checkpoint.fill import module_tensor
-from forensics.checkpoint.folder import Listing, inside, list_folder, read_small
+from forensics.checkpoint.folder import Listing, read_small
 from forensics.checkpoint.layout import Layout, bundled_layouts
 from forensics.checkpoint.plan import Plan, Planned, plan_for
 from forensics.checkpoint.safetensors_file import SafetensorsFile, read_exactly
+from forensics.checkpoint.segments import Segment
 from forensics.checkpoint.texts import read_texts
 from forensics.checkpoint.tokenizer import SIZE_LIMIT, token_hash, tokenizer_facts
 from forensics.errors import CheckpointError
@@ -36,8 +36,7 @@ BLOCK_BYTES = 8 << 20
 class Checkpoint:
     """One model's weights, config, tokenizer and texts, opened read-only.
 
-    Attributes `label`, `config`, `architecture`, `specs`, `plan`, `files`, `listing` and `problems` are fixed after
-    opening; small things (vectors, anchors, tokenizer, texts) are read when first asked for and kept.
+    Attributes are fixed after opening; vectors, anchors, tokenizer and texts are read when first asked for and kept.
     """
 
     def __init__(
@@ -58,7 +57,9 @@ class Checkpoint:
         self.layouts = tuple(layouts) if layouts is not None else bundled_layouts()
         self.plan: Plan = plan_for(files, config, self.layouts)
         self._where = {
-            (s.spec.role, s.spec.layer, s.spec.expert): (p, s.spec) for p in self.plan.tensors for s in p.segments
+            (s.spec.role, s.spec.layer, s.spec.expert): (p, s.spec)
+            for p in self.plan.tensors
+            for s in p.segments
         }
         self._vectors: dict[tuple[str, int | None], NDArray[np.float32] | None] = {}
         self._tokenizer: TokenizerFacts | None = None
@@ -81,30 +82,34 @@ class Checkpoint:
         found = self._where.get((role, layer, expert))
         return found[1] if found else None
 
-    def rows(self, spec: TensorSpec, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def rows(
+        self, spec: TensorSpec, block_bytes: int = BLOCK_BYTES
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """(first row, block) of one canonical tensor, outside the reading pass."""
-        planned, _ = self._where[spec.role, spec.layer, spec.expert]
-        for offset, stored in self.stored_rows(planned, block_bytes):
-            for segment in planned.segments:
-                low, high = max(segment.start, offset), min(segment.start + segment.rows, offset + len(stored))
-                if segment.spec is spec and low < high:
-                    yield segment.at + low - segment.start, stored[low - offset : high - offset]
+        planned, spec = self._where[spec.role, spec.layer, spec.expert]
+        for segment in planned.segments:
+            if segment.spec is spec:
+                for offset, block in self._stored_rows(planned, segment, block_bytes):
+                    yield segment.at + offset, block
 
-    def stored_rows(self, planned: Planned, block_bytes: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(first stored row, block) of a stored tensor oriented as canonical rows, gain offset applied."""
+    def _stored_rows(
+        self, planned: Planned, segment: Segment, block_bytes: int
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(row within the segment, block), oriented as canonical rows, gain offset applied; no other row is read."""
         file, entry = self.files[planned.file], planned.entry
-        columns = planned.segments[0].spec.columns if planned.segments else 1
         if planned.transpose:
             raw = read_exactly(file.fd, entry.begin, entry.end - entry.begin)
-            yield 0, np.ascontiguousarray(to_float32(raw, entry.dtype).reshape(entry.shape).T)
+            stored = to_float32(raw, entry.dtype).reshape(entry.shape)
+            yield 0, np.ascontiguousarray(stored[:, segment.start : segment.start + segment.rows].T)
             return
-        row_bytes = columns * ITEM_BYTES[entry.dtype]
+        row_bytes = segment.spec.columns * ITEM_BYTES[entry.dtype]
         step = max(1, block_bytes // row_bytes) * row_bytes
-        for offset, raw in file.chunks(entry.begin, entry.end, step):
-            block = to_float32(raw, entry.dtype).reshape(-1, columns)
+        first = entry.begin + segment.start * row_bytes
+        for offset, raw in file.chunks(first, first + segment.rows * row_bytes, step):
+            block = to_float32(raw, entry.dtype).reshape(-1, segment.spec.columns)
             if planned.gain_offset:
                 block = block + np.float32(planned.gain_offset)
-            yield (offset - entry.begin) // row_bytes, block
+            yield (offset - first) // row_bytes, block
 
     def matrix(self, spec: TensorSpec) -> NDArray[np.float32]:
         """A whole canonical tensor, shape (rows, columns); for small checkpoints only."""
@@ -128,7 +133,9 @@ class Checkpoint:
         if spec is None or tokenizer is None or spec.columns < 2:
             return None
         if self._hashed is None:
-            self._hashed = sorted((token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows)
+            self._hashed = sorted(
+                (token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows
+            )
         hashed = self._hashed[:count]
         if not hashed:
             return None
@@ -187,59 +194,3 @@ def digest_of(files: Iterable[tuple[str, str]]) -> str:
     for _, sha256 in sorted(files):
         whole.update(bytes.fromhex(sha256))
     return whole.hexdigest()
-
-
-def open_checkpoint(location: str | Path, *, label: str = "", layouts: Iterable[Layout] | None = None) -> Checkpoint:
-    """Opens a folder or a single safetensors file; CheckpointError (message, hint, code) where that is impossible."""
-    path = Path(location)
-    label = label or path.name
-    if not path.exists():
-        raise CheckpointError(f"{label}: no such file or folder", "check the path", code="MISSING")
-    if path.is_dir():
-        return _open_folder(path, label, layouts)
-    file = SafetensorsFile.open(path.resolve(), path.name)
-    return Checkpoint(
-        label=label, files=[file], config={}, listing=None, problems=_faults(file, label), layouts=layouts
-    )
-
-
-def _faults(file: SafetensorsFile, label: str) -> list[Problem]:
-    faults = []
-    if file.missing:
-        message = f"{file.name} ends {len(file.missing)} tensors early; what is there was examined"
-        faults.append(Problem(where=label, code="ST_TRUNCATED", message=message))
-    if file.trailing:
-        message = f"{file.name} has {file.trailing} bytes behind its last tensor"
-        faults.append(Problem(where=label, code="ST_TRAILING", message=message))
-    return faults
-
-
-def _open_folder(root: Path, label: str, layouts: Iterable[Layout] | None) -> Checkpoint:
-    listing = list_folder(root)
-    problems = [Problem(where=label, code=p.code, message=p.message) for p in listing.problems]
-    config: dict[str, Any] = {}
-    try:
-        raw = read_small(root, "config.json", 4_000_000)
-        if raw is None:
-            problems.append(Problem(where=label, code="NO_CONFIG", message="no config.json; shapes alone were used"))
-        else:
-            config = read_config(raw)
-    except CheckpointError as error:
-        problems.append(Problem(where=label, code=error.code, message=error.message))
-    files = []
-    for name in listing.weights:
-        try:
-            files.append(_open_weights(root, name))
-            problems += _faults(files[-1], label)
-        except CheckpointError as error:
-            problems.append(Problem(where=label, code=error.code, message=f"{name[:200]}: {error.message}"))
-    if not any(f.entries for f in files):
-        reason = "; ".join(p.message for p in problems if p.code != "NO_CONFIG") or "no tensors"
-        raise CheckpointError(f"no weights could be read ({reason})", "fetch the files again", code="NO_WEIGHTS")
-    return Checkpoint(
-        label=label, files=files, config=config, listing=listing, problems=problems, layouts=layouts
-    )
-
-
-def _open_weights(root: Path, name: str) -> SafetensorsFile:
-    return SafetensorsFile.open(inside(root, name), name)

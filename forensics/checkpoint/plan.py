@@ -14,8 +14,9 @@ from forensics.checkpoint.segments import Heads, Segment, Unsplittable, cut
 from forensics.probe import TensorSpec
 from forensics.records import Architecture, Unexamined
 
-TRANSPOSED_LIMIT = 1 << 30
-"""Bytes of a transposed tensor that are held at once; a larger one is listed as unexamined."""
+TRANSPOSED_LIMIT = 1 << 28
+"""Bytes of a transposed tensor that are held at once; a larger one is listed as unexamined. GPT-2's largest has 41 MB;
+converted and turned, a tensor takes up to five times its size."""
 ROW_LIMIT = 1 << 26
 """Bytes of one row; a longer row is listed as unexamined, so that memory stays bounded."""
 
@@ -121,15 +122,34 @@ def _segments(
     return segments, ""
 
 
+def _as_shaped(declared: Heads, specs: Sequence[TensorSpec]) -> Heads:
+    """Head counts that fit the query and key matrices: as declared, else by the norm on queries, else zeros."""
+    rows: dict[str, int] = {}
+    for spec in specs:
+        rows.setdefault(spec.role, spec.rows)
+    queries, keys = rows.get("q_proj", 0), rows.get("k_proj", 0)
+    if not queries:
+        return declared
+    shared_out = queries // declared.heads if declared.heads else 0
+    for head_dim in (declared.head_dim, rows.get("q_norm", 0), shared_out):
+        fits = head_dim and queries % head_dim == 0 and keys % head_dim == 0
+        if fits and (head_dim != declared.head_dim or queries // head_dim == declared.heads):
+            return Heads(heads=queries // head_dim, kv_heads=keys // head_dim, head_dim=head_dim)
+    return Heads(heads=0, kv_heads=0, head_dim=0)
+
+
 def _architecture(
-    kind: str, layout: Layout | None, specs: Sequence[TensorSpec], config: Mapping[str, Any], heads: Heads, width: int
+    kind: str,
+    layout: Layout | None,
+    specs: Sequence[TensorSpec],
+    config: Mapping[str, Any],
+    heads: Heads,
+    width: int,
 ) -> Architecture:
-    """Sizes as the tensors show them; head counts as declared, where the shapes agree."""
-    by_role = {(s.role, s.layer, s.expert): s for s in specs}
+    """Sizes as the tensors show them."""
     layers = {s.layer for s in specs if s.layer is not None}
-    embed = by_role.get(("embed_tokens", None, None))
-    keys = next((s for s in specs if s.role == "k_proj"), None)
-    kv_heads = keys.rows // heads.head_dim if keys and heads.head_dim else heads.kv_heads
+    embed = next((s for s in specs if s.role == "embed_tokens"), None)
+    heads = _as_shaped(heads, specs)
     roles = {s.role for s in specs}
     norm: Literal["rms", "layer", "unknown"] = "unknown"
     if layout:
@@ -141,7 +161,7 @@ def _architecture(
         width=width,
         vocabulary=embed.rows if embed else declared(config, "vocabulary"),
         heads=heads.heads,
-        kv_heads=kv_heads,
+        kv_heads=heads.kv_heads,
         head_dim=heads.head_dim,
         experts=len({s.expert for s in specs if s.expert is not None}),
         glu="gate_proj" in roles,

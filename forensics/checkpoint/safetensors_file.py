@@ -12,6 +12,8 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,8 @@ def _entry(name: str, raw: object, origin: int) -> Entry:
     shown = name[:80]
     if len(name) > NAME_LIMIT:
         raise CheckpointError(f"tensor name of {len(name)} characters", code="ST_NAME")
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise CheckpointError(f"tensor name {shown!r} is not Unicode text", code="ST_NAME")
     if not isinstance(raw, dict) or set(raw) != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(f"malformed header item for {shown!r}", code="ST_HEADER")
     dtype, shape, offsets = raw["dtype"], raw["shape"], raw["data_offsets"]
@@ -70,6 +74,8 @@ def _entry(name: str, raw: object, origin: int) -> Entry:
         raise CheckpointError(f"unknown dtype {str(dtype)[:40]!r} for {shown!r}", code="ST_DTYPE")
     if not isinstance(shape, list) or len(shape) > 8 or not all(_is_count(n) for n in shape):
         raise CheckpointError(f"shape of {shown!r} is not a list of sizes", code="ST_SHAPE")
+    if any(product >= 2**62 for product in accumulate(shape, mul)):  # even where a later 0 would hide it
+        raise CheckpointError(f"shape of {shown!r} is absurdly large", code="ST_SHAPE")
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_count(n) for n in offsets):
         raise CheckpointError(f"offsets of {shown!r} are not two positions", code="ST_OFFSETS")
     entry = Entry(
@@ -87,13 +93,17 @@ def _parse(raw: bytes, origin: int) -> tuple[list[Entry], dict[str, str]]:
     try:
         header = json.loads(raw.decode("utf-8"), object_pairs_hook=_reject_duplicates)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"safetensors header is not JSON ({type(error).__name__})", code="ST_HEADER") from None
+        raise CheckpointError(
+            f"safetensors header is not JSON ({type(error).__name__})", code="ST_HEADER"
+        ) from None
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError("safetensors metadata is not text", code="ST_HEADER")
     if len(header) > TENSOR_LIMIT:
         raise CheckpointError(f"{len(header)} tensors in one file", code="ST_TOO_MANY")
-    entries = sorted((_entry(name, item, origin) for name, item in header.items()), key=lambda e: (e.begin, e.end))
+    entries = sorted(
+        (_entry(name, item, origin) for name, item in header.items()), key=lambda e: (e.begin, e.end)
+    )
     position = origin
     for entry in entries:
         if entry.begin != position:
@@ -129,7 +139,7 @@ class SafetensorsFile:
 
     @classmethod
     def _checked(cls, fd: int, size: int, name: str) -> SafetensorsFile:
-        prefix = os.pread(fd, 8, 0)
+        prefix = read_exactly(fd, 0, min(8, size))
         length = int.from_bytes(prefix, "little")
         if len(prefix) < 8:
             raise CheckpointError(f"{name} is too short to be a safetensors file", code="ST_TRUNCATED")
@@ -181,7 +191,10 @@ def read_exactly(fd: int, offset: int, length: int) -> bytes:
     """`length` bytes at `offset`; a file that shrank meanwhile is an error, not a crash."""
     parts = []
     while length:
-        part = os.pread(fd, min(length, 1 << 30), offset)
+        try:
+            part = os.pread(fd, min(length, 1 << 30), offset)
+        except OSError as error:
+            raise CheckpointError(f"cannot read: {error.strerror}", code="UNREADABLE") from None
         if not part:
             raise CheckpointError("file became shorter while being read", code="SHRANK")
         parts.append(part)

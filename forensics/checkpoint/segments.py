@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from forensics.checkpoint.layout import Match
 from forensics.probe import TensorSpec
 
-SEGMENT_LIMIT = 200_000
+HEADS_LIMIT = 4_096
+EXPERTS_LIMIT = 4_096
+"""More of them than any model has would only cost memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +31,19 @@ class Segment:
     at: int
 
 
-class Unsplittable(Exception):
+class Unsplittable(Exception):  # noqa: N818 - a reason to leave a tensor out
     """A stored tensor's shape does not fit what its name says; the message is the reason."""
 
 
 def oriented(shape: tuple[int, ...], match: Match) -> tuple[int, int]:
     """(rows, columns) of the stored tensor seen as canonical rows: stacked experts unrolled, vectors as columns."""
-    if len(shape) == 1:
+    if match.rule.split.startswith("experts"):
+        if len(shape) == 3:
+            return shape[0] * shape[1], shape[2]
+    elif len(shape) == 1:
         return shape[0], 1
-    if len(shape) == 2:
+    elif len(shape) == 2:
         return (shape[1], shape[0]) if match.rule.transpose else (shape[0], shape[1])
-    if len(shape) == 3 and match.rule.split.startswith("experts"):
-        return shape[0] * shape[1], shape[2]
     raise Unsplittable(f"unexpected number of dimensions ({len(shape)})")
 
 
@@ -50,13 +53,22 @@ def cut(name: str, shape: tuple[int, ...], dtype: str, match: Match, heads: Head
     if not rows or not columns:
         raise Unsplittable("empty tensor")
     rule = match.rule
-    parts = _parts(rule.split, rule.roles, shape, rows, heads, match.expert)
+    if rule.split.startswith("experts"):
+        parts = _expert_parts(rule.split, rule.roles, shape)
+    else:
+        parts = _parts(rule.split, rule.roles, (rows, columns), heads, match.expert)
     totals: dict[tuple[str, int | None], int] = {}
     for role, expert, count in parts:
         totals[role, expert] = totals.get((role, expert), 0) + count
     specs = {
         key: TensorSpec(
-            role=key[0], layer=match.layer, expert=key[1], rows=total, columns=columns, dtype=dtype, source=name
+            role=key[0],
+            layer=match.layer,
+            expert=key[1],
+            rows=total,
+            columns=columns,
+            dtype=dtype,
+            source=name,
         )
         for key, total in totals.items()
     }
@@ -72,34 +84,37 @@ def cut(name: str, shape: tuple[int, ...], dtype: str, match: Match, heads: Head
 
 
 def _parts(
-    split: str, roles: tuple[str, ...], shape: tuple[int, ...], rows: int, heads: Heads, expert: int | None
+    split: str, roles: tuple[str, ...], extent: tuple[int, int], heads: Heads, expert: int | None
 ) -> list[tuple[str, int | None, int]]:
-    """(role, expert, rows) in stored order."""
+    """(role, expert, rows) in stored order, for a tensor of `extent` (rows, columns)."""
+    rows, columns = extent
     match split:
-        case "":
-            return [(roles[0], expert, rows)]
         case "halves":
             if rows % 2:
                 raise Unsplittable(f"{rows} rows cannot be halved")
             return [(role, expert, rows // 2) for role in roles]
         case "qkv":
             q, kv = heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim
-            if q + 2 * kv != rows:
-                if q or rows % 3:
+            if (
+                not q or not kv or q + 2 * kv != rows
+            ):  # without head counts that fit, only equal thirds are plain
+                if rows % 3 or columns not in (1, rows // 3):
                     raise Unsplittable(f"{rows} fused rows do not fit {heads.heads}+2x{heads.kv_heads} heads")
                 q = kv = rows // 3
             return [(roles[0], expert, q), (roles[1], expert, kv), (roles[2], expert, kv)]
         case "qkv-per-head":
-            if not heads.head_dim or rows != 3 * heads.heads * heads.head_dim or heads.heads > SEGMENT_LIMIT // 3:
+            if not heads.head_dim or rows != 3 * heads.heads * heads.head_dim or heads.heads > HEADS_LIMIT:
                 raise Unsplittable(f"{rows} interleaved rows do not fit {heads.heads} heads")
             return [(role, expert, heads.head_dim) for _ in range(heads.heads) for role in roles]
         case _:
-            return _expert_parts(split, roles, shape)
+            return [(roles[0], expert, rows)]
 
 
-def _expert_parts(split: str, roles: tuple[str, ...], shape: tuple[int, ...]) -> list[tuple[str, int | None, int]]:
+def _expert_parts(
+    split: str, roles: tuple[str, ...], shape: tuple[int, ...]
+) -> list[tuple[str, int | None, int]]:
     experts, per_expert = shape[0], shape[1]
-    if experts > SEGMENT_LIMIT // 2:
+    if experts > EXPERTS_LIMIT:
         raise Unsplittable(f"{experts} experts")
     if split == "experts":
         return [(roles[0], e, per_expert) for e in range(experts)]

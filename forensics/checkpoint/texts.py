@@ -24,7 +24,8 @@ def is_text(name: str) -> bool:
 
 def read_texts(listing: Listing) -> tuple[TextFile, ...]:
     """Texts in name order; an unreadable one is left out (the manifest says why)."""
-    found, used = [], 0
+    found: list[TextFile] = []
+    used = 0
     for name in listing.names:
         if not is_text(name) or len(found) >= COUNT or used >= ALL:
             continue

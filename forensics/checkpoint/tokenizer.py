@@ -50,6 +50,10 @@ def _is_byte_level(parsed: Mapping[str, Any]) -> bool:
     return '"ByteLevel"' in parts
 
 
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
 def _vocabulary(model: Mapping[str, Any], *, byte_level: bool) -> dict[bytes, int]:
     vocab = model.get("vocab")
     if isinstance(vocab, list):
@@ -63,18 +67,18 @@ def _vocabulary(model: Mapping[str, Any], *, byte_level: bool) -> dict[bytes, in
     return {
         token_bytes(token, byte_level=byte_level): index
         for token, index in items
-        if isinstance(token, str) and isinstance(index, int) and 0 <= index < 2**31
+        if isinstance(token, str) and _is_id(index)
     }
 
 
 def _merges(model: Mapping[str, Any], *, byte_level: bool) -> tuple[tuple[bytes, bytes], ...]:
     merges = model.get("merges")
-    pairs = []
+    pairs: list[tuple[bytes, bytes]] = []
     for merge in merges if isinstance(merges, list) else []:
-        parts = merge.split(" ") if isinstance(merge, str) else merge
-        if isinstance(parts, list) and len(parts) == 2 and all(isinstance(p, str) for p in parts):
-            left, right = (token_bytes(p, byte_level=byte_level) for p in parts)
-            pairs.append((left, right))
+        match merge.split(" ") if isinstance(merge, str) else merge:
+            case [str(left), str(right)]:
+                pair = token_bytes(left, byte_level=byte_level), token_bytes(right, byte_level=byte_level)
+                pairs.append(pair)
     return tuple(pairs)
 
 
@@ -82,7 +86,7 @@ def _special(parsed: Mapping[str, Any]) -> dict[str, int]:
     added = parsed.get("added_tokens")
     found = {}
     for token in added[:100_000] if isinstance(added, list) else []:
-        if isinstance(token, dict) and isinstance(token.get("content"), str) and isinstance(token.get("id"), int):
+        if isinstance(token, dict) and isinstance(token.get("content"), str) and _is_id(token.get("id")):
             found[token["content"][:200]] = token["id"]
     return found
 
@@ -102,7 +106,9 @@ def _template(tokenizer_config: bytes | None, chat_template: bytes | None) -> st
     return (template if isinstance(template, str) else json.dumps(template, sort_keys=True))[:TEMPLATE_LIMIT]
 
 
-def tokenizer_facts(raw: bytes, tokenizer_config: bytes | None, chat_template: bytes | None) -> TokenizerFacts:
+def tokenizer_facts(
+    raw: bytes, tokenizer_config: bytes | None, chat_template: bytes | None
+) -> TokenizerFacts:
     """Facts from the bytes of tokenizer.json and its neighbours; CheckpointError where it is not what it should be."""
     parsed = parse_json(raw, "tokenizer.json")
     model = parsed.get("model") if isinstance(parsed, dict) else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forensics.evidence.thresholds import Thresholds
-from forensics.readings import Group, Measurement, Sign, SignKind
+from forensics.readings import Abstention, Group, Measurement, Sign, SignKind
 from forensics.records import Finding
 
 
@@ -19,7 +19,7 @@ def gathered(findings: Sequence[Finding], thresholds: Thresholds) -> tuple[tuple
     seen = [
         (finding.probe.id, sign)
         for finding in findings
-        if isinstance(finding.outcome, Measurement)
+        if isinstance(finding.outcome, Measurement | Abstention)
         for sign in finding.outcome.signs
     ]
     inferred = shared_initialisation(findings, thresholds)

@@ -38,7 +38,9 @@ def chapters(dossier: Dossier, sections: Sequence[ProbeSection]) -> tuple[Chapte
     for i, (key, title) in enumerate(TITLES, 1):
         made.append(Chapter(key=key, number=str(i), title=title))
         inner = {
-            "findings": [(f"probe-{k}", section.used.title or section.used.id) for k, section in enumerate(sections, 1)],
+            "findings": [
+                (f"probe-{k}", section.used.title or section.used.id) for k, section in enumerate(sections, 1)
+            ],
             "items": [(f"item-{k}", subject.label) for k, subject in enumerate(dossier.subjects, 1)],
         }.get(key, [])
         made += [Chapter(key=k, number=f"{i}.{j}", title=t, depth=3) for j, (k, t) in enumerate(inner, 1)]

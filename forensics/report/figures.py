@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from forensics.readings import Series, Table
@@ -34,6 +35,9 @@ STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#7a6a00", "-", "x"),
 )
 
+REMEMBERED = 128
+"""Drawings kept, since a case is told as a page and as a PDF with the same figures."""
+
 BACKGROUND_COLUMNS = ("from", "to", "unrelated", "derived", "this case")
 
 
@@ -41,11 +45,14 @@ def _short(text: str, limit: int = 34) -> str:
     """Hostile text for a legend or axis: shown by the one filter, cut short."""
     text = display(text, 4 * limit)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return f" {text}" if text.startswith("_") else text  # matplotlib hides labels that begin with an underscore
+    return (
+        f" {text}" if text.startswith("_") else text
+    )  # matplotlib hides labels that begin with an underscore
 
 
-def curves(series: Sequence[Series]) -> Drawing | None:
-    """Series of equal `panel` overlaid, one small picture per panel, two abreast; None where there is nothing to draw."""
+@lru_cache(maxsize=REMEMBERED)
+def curves(series: tuple[Series, ...]) -> Drawing | None:
+    """Series of equal `panel` overlaid, one picture per panel, two abreast; None where there is nothing to draw."""
     panels: dict[str, list[Series]] = {}
     for line in series:
         if any(y is not None for y in line.y[: len(line.x)]):
@@ -81,7 +88,9 @@ def _overlay(axes: Axes, panel: str, lines: Sequence[Series]) -> None:
         length = min(len(line.x), len(line.y))
         step = max(1, length // POINTS)
         x = np.clip(np.asarray(line.x[:length:step], dtype=float), -LARGEST, LARGEST)
-        y = np.clip(np.asarray([np.nan if v is None else v for v in line.y[:length:step]], float), -LARGEST, LARGEST)
+        y = np.clip(
+            np.asarray([np.nan if v is None else v for v in line.y[:length:step]], float), -LARGEST, LARGEST
+        )
         axes.plot(
             x,
             y,
@@ -99,8 +108,8 @@ def _overlay(axes: Axes, panel: str, lines: Sequence[Series]) -> None:
     axes.set_ylabel(_short(lines[0].y_label, 40))
     axes.grid(visible=True, axis="y", color=PALE, linewidth=0.4)
     axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
+        loc="lower right",  # the axis keeps its exponent at the left
+        bbox_to_anchor=(1.0, 1.0),
         ncols=2,
         borderaxespad=0,
         handlelength=3.4,
@@ -126,7 +135,9 @@ def bins(table: Table | None) -> Bins | None:
     for row in table.rows:
         if len(row) != 5 or not all(isinstance(cell, int | float) for cell in row):
             return None
-        rows.append(tuple(max(-LARGEST, min(LARGEST, float(cell))) for cell in row if isinstance(cell, int | float)))
+        rows.append(
+            tuple(max(-LARGEST, min(LARGEST, float(cell))) for cell in row if isinstance(cell, int | float))
+        )
     if any(row[0] >= row[1] or min(row[2:]) < 0 for row in rows):
         return None
     return Bins(
@@ -136,7 +147,8 @@ def bins(table: Table | None) -> Bins | None:
     )
 
 
-def background(counts: Bins, marks: Sequence[tuple[str, float]], quantity: str) -> Drawing:
+@lru_cache(maxsize=REMEMBERED)
+def background(counts: Bins, marks: tuple[tuple[str, float], ...], quantity: str) -> Drawing:
     """Reference pairs as two histograms on one axis, unrelated above and derived below, with this case's values marked.
 
     `marks` are (tag, measured value); values outside the bins are drawn where they lie.
@@ -162,7 +174,9 @@ def background(counts: Bins, marks: Sequence[tuple[str, float]], quantity: str) 
     return Drawing(svg=svg, alt=alt, width=WIDTH)
 
 
-def _bars(axes: Axes, edges: Sequence[tuple[float, float]], heights: Sequence[float], name: str, fill: str) -> None:
+def _bars(
+    axes: Axes, edges: Sequence[tuple[float, float]], heights: Sequence[float], name: str, fill: str
+) -> None:
     """One class of reference pairs as bars over its bins."""
     left = [low for low, _ in edges]
     wide = [high - low for low, high in edges]

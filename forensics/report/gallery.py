@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from forensics.readings import Measurement, Series
 from forensics.records import Finding
 from forensics.report import figures
-from forensics.report.figures import Bins, Drawing
+from forensics.report.canvas import Drawing
+from forensics.report.figures import Bins
 from forensics.report.strips import empty_strip, reach, strip, strip_axis
 from forensics.report.view import Answer, ProbeSection
 
@@ -87,7 +88,14 @@ def lines(finding: Finding) -> tuple[Series, ...]:
         return found.series
     layers = tuple(float(i) for i in range(len(found.layers)))
     return (
-        Series(panel="by layer", name=finding.candidate, x_label="examined layer", y_label="reading", x=layers, y=found.layers),
+        Series(
+            panel="by layer",
+            name=finding.candidate,
+            x_label="examined layer",
+            y_label="reading",
+            x=layers,
+            y=found.layers,
+        ),
     )
 
 
@@ -104,7 +112,7 @@ def _histograms(findings: Sequence[Finding], tags: Mapping[str, str]) -> tuple[H
     return tuple(
         Histogram(
             population=population,
-            drawing=figures.background(counts, [(tag, value) for tag, _, value in marked], quantity),
+            drawing=figures.background(counts, tuple((tag, value) for tag, _, value in marked), quantity),
             marked=tuple(marked),
         )
         for (population, quantity, counts), marked in shared.items()

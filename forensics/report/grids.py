@@ -10,6 +10,8 @@ from forensics.report import numbers
 from forensics.report.view import ROWS
 
 COLUMNS = 12
+WIDEST, LINE = 48, 104
+"""Characters that one column may claim, and that a line of a table holds."""
 BUDGET = 4000
 """Table rows of one report; beyond it all tables are cut alike, so that a large case still renders in minutes."""
 
@@ -29,6 +31,10 @@ class Grid:
     title: str
     columns: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    widths: tuple[int, ...]
+    """Share of each column in the table's width, in whole per cent."""
+    width: int
+    """Share of the table in the text's width, in whole per cent."""
     note: str
     """What was left out, or empty."""
 
@@ -50,23 +56,39 @@ def grid(table: Table, cap: int = ROWS) -> Grid:
     width = min(COLUMNS, max([len(table.columns), *(len(row) for row in table.rows[:cap])]))
     shown = [[*row[:width], *[None] * (width - len(row))] for row in table.rows[:cap]]
     numeric = [
-        any(_is_number(row[i]) for row in shown) and all(row[i] is None or _is_number(row[i]) for row in shown)
+        any(_is_number(row[i]) for row in shown)
+        and all(row[i] is None or _is_number(row[i]) for row in shown)
         for i in range(width)
     ]
     names = [*table.columns[:width], *[""] * (width - len(table.columns))]
+    columns = tuple(Cell(text=name, numeric=flush) for name, flush in zip(names, numeric, strict=True))
+    rows = tuple(
+        tuple(
+            Cell(text=numbers.cell(value), numeric=flush) for value, flush in zip(row, numeric, strict=True)
+        )
+        for row in shown
+    )
+    room = [
+        min(WIDEST, max(5, *(len(cell.text) for cell in column))) + 3
+        for column in zip(columns, *rows, strict=True)
+    ]
+    return Grid(
+        title=table.title,
+        columns=columns,
+        rows=rows,
+        widths=tuple(max(2, 100 * share // sum(room)) for share in room),
+        width=min(100, max(20, 100 * sum(room) // LINE)),
+        note="; ".join(_left_out(table, len(shown), width)),
+    )
+
+
+def _left_out(table: Table, rows: int, columns: int) -> list[str]:
+    """What a table of `rows` and `columns` does not show."""
     notes = []
-    if cut := len(table.rows) - len(shown):
+    if cut := len(table.rows) - rows:
         notes.append(f"{numbers.count(cut)} more rows in the record")
     if table.omitted:
         notes.append(f"{numbers.count(table.omitted)} further rows were cut before the record was written")
-    if len(table.columns) > width:
-        notes.append(f"{len(table.columns) - width} more columns in the record")
-    return Grid(
-        title=table.title,
-        columns=tuple(Cell(text=name, numeric=flush) for name, flush in zip(names, numeric, strict=True)),
-        rows=tuple(
-            tuple(Cell(text=numbers.cell(value), numeric=flush) for value, flush in zip(row, numeric, strict=True))
-            for row in shown
-        ),
-        note="; ".join(notes),
-    )
+    if len(table.columns) > columns:
+        notes.append(f"{len(table.columns) - columns} more columns in the record")
+    return notes

@@ -18,12 +18,15 @@ from forensics.readings import Measurement
 from forensics.records import Dossier
 from forensics.report import numbers, view
 from forensics.report.chapters import Chapter, chapters
-from forensics.report.display import display, isolate
+from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
 from forensics.report.grids import grid, row_cap
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+WIDTHS = "".join(f".w{share} {{ width: {share}%; }}\n" for share in range(1, 101))
+"""Classes for widths in per cent: the page's content policy allows no style attribute."""
 
 EMBED_LIMIT = 8_000_000
 """Bytes of record up to which the page offers it for saving."""
@@ -40,12 +43,12 @@ class ScaleBand:
 
 def html_of(dossier: Dossier, record: bytes) -> str:
     """The report as a standalone page; `record` is the dossier's own bytes, hashed and offered for saving."""
-    return _page(dossier, record, offer=len(record) <= EMBED_LIMIT)
+    return _page(dossier, record, screen=True)
 
 
 def html_for_paper(dossier: Dossier, record: bytes) -> str:
     """The same page without the copy of the record, which a PDF carries as an attachment."""
-    return _page(dossier, record, offer=False)
+    return _page(dossier, record, screen=False)
 
 
 def template_text(name: str) -> str:
@@ -53,14 +56,15 @@ def template_text(name: str) -> str:
     return resources.files("forensics.templates").joinpath(name).read_text("utf-8")
 
 
-def _page(dossier: Dossier, record: bytes, *, offer: bool) -> str:
+def _page(dossier: Dossier, record: bytes, *, screen: bool) -> str:
     """Fills the template with the dossier and what `view`, `grids` and `gallery` make of it."""
     from markupsafe import Markup
 
+    offer = screen and len(record) <= EMBED_LIMIT
     answers = view.answers(dossier)
     sections = view.probe_sections(dossier)
     measured = [f.outcome for f in dossier.findings if isinstance(f.outcome, Measurement)]
-    css = template_text("dossier.css")
+    css = template_text("dossier.css") + template_text("screen.css" if screen else "print.css") + WIDTHS
     context: dict[str, Any] = {
         "dossier": dossier,
         "answers": answers,
@@ -110,7 +114,7 @@ def _environment() -> Environment:
 
 def _shown(value: object) -> object:
     """What a template prints: text through the hygiene filter, our own markup and undefined names as they are."""
-    if isinstance(value, str) and not hasattr(value, "__html__"):
+    if isinstance(value, str) and not isinstance(value, Shown) and not hasattr(value, "__html__"):
         return isolate(display(value))
     return value
 

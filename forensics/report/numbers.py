@@ -56,10 +56,10 @@ def probability(value: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """An exact p-value with two significant digits; at the floor it says that it is a floor."""
+    """An exact p-value with its sign of relation and two significant digits; at the floor, `≤ 1e−12`."""
     if p <= P_FLOOR:
-        return "≤ 1e−12 (floor)"
-    return f"{p:.2g}".replace("-", MINUS)
+        return f"≤ 1e{MINUS}12"
+    return f"= {p:.2g}".replace("-", MINUS)
 
 
 def size(count: int) -> str:

@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 
 from forensics.errors import ReportError
 from forensics.records import Dossier
-from forensics.report.html import html_for_paper, template_text
+from forensics.report.html import html_for_paper
 
 LIBRARIES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 """Debian and Ubuntu packages with the system libraries that WeasyPrint loads."""
+
+FONTS = "On Debian or Ubuntu, fonts-noto-cjk brings Chinese, Japanese and Korean, fonts-noto-core most other scripts."
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -57,12 +59,16 @@ def made_at(dossier: Dossier) -> datetime:
 
 def typeset(page: str, record: bytes, moment: datetime, *, timeout: float) -> Rendered:
     """Sends a page to the worker and takes the PDF back; see `pdf_of` for the errors."""
-    parts = {"page": page.encode(), "css": template_text("print.css").encode(), "record": record}
+    parts = {"page": page.encode(), "record": record}
     epoch = int(moment.timestamp())
-    header = {"epoch": epoch, "timeout": timeout, "lengths": {name: len(part) for name, part in parts.items()}}
+    header = {
+        "epoch": epoch,
+        "timeout": timeout,
+        "lengths": {name: len(part) for name, part in parts.items()},
+    }
     job = json.dumps(header).encode() + b"\n" + b"".join(parts.values())
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
+        done = subprocess.run(
             [sys.executable, "-P", "-m", "forensics.report.typeset"],
             input=job,
             capture_output=True,
@@ -81,7 +87,13 @@ def typeset(page: str, record: bytes, moment: datetime, *, timeout: float) -> Re
 def _surroundings(epoch: int) -> dict[str, str]:
     """The worker's environment: ours, the same modules, and a fixed clock, hash seed and language."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    fixed = {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0", "PYTHONPATH": path, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+    fixed = {
+        "SOURCE_DATE_EPOCH": str(epoch),
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": path,
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+    }
     return {**os.environ, **fixed}
 
 
@@ -103,4 +115,16 @@ def _answer(done: subprocess.CompletedProcess[bytes]) -> Rendered:
         )
     if not body.startswith(b"%PDF-"):
         raise ReportError("the typesetting worker answered with something that is not a PDF")
-    return Rendered(pdf=body, refused=tuple(told["refused"]), warnings=tuple(told["warnings"]))
+    return Rendered(pdf=body, refused=tuple(told["refused"]), warnings=_warnings(told["warnings"]))
+
+
+def _warnings(heard: list[str]) -> tuple[str, ...]:
+    """The typesetter's warnings, those on missing glyphs drawn together into one that says what to install."""
+    missing = [text for text in heard if text.startswith(".notdef glyph")]
+    rest = tuple(text for text in heard if text not in missing)
+    if not missing:
+        return rest
+    return (
+        f"{len(missing)} characters are in no installed font and show as boxes. {FONTS}",
+        *rest,
+    )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STRIP = (78.0, 7.0)
+STRIP = (70.0, 6.6)
 """Width and height in mm of one candidate's strip in the answer table."""
 
 
@@ -26,7 +26,9 @@ def strip(log10_lr: float, lower: float, upper: float, cap: float, half: float) 
     with canvas(*STRIP) as figure:
         axes = _rail(figure, half)
         axes.plot([lower, upper], [0, 0], color=INK, linewidth=2.2, solid_capstyle="butt")
-        axes.plot([log10_lr], [0], marker="D", markersize=5, color="white", markeredgecolor=INK, markeredgewidth=1.4)
+        axes.plot(
+            [log10_lr], [0], marker="D", markersize=5, color="white", markeredgecolor=INK, markeredgewidth=1.4
+        )
         for side in (-1, 1):
             x = side * abs(cap)
             axes.plot([x, x], [-0.62, 0.62], color=INK, linewidth=0.9)
@@ -71,9 +73,9 @@ def strip_axis(half: float) -> Drawing:
         axes.set_ylim(-1, 1)
         for power in range(-int(half), int(half) + 1):
             label = "1" if power == 0 else f"{10 ** abs(power)}×" if abs(power) < 4 else f"10^{abs(power)}×"
-            axes.text(power, -0.55, label, ha="center", va="center", fontsize=6.2)
-        axes.text(-0.04 * half, 0.4, "← independent", ha="right", va="center", fontsize=6.2)
-        axes.text(0.04 * half, 0.4, "derived →", ha="left", va="center", fontsize=6.2)
+            axes.text(power, -0.55, label, ha="center", va="center", fontsize=6.6)
+        axes.text(-0.04 * half, 0.4, "← if independent", ha="right", va="center", fontsize=6.6)
+        axes.text(0.04 * half, 0.4, "if derived →", ha="left", va="center", fontsize=6.6)
         svg = svg_of(figure)
     return Drawing(
         svg=svg,

@@ -1,7 +1,7 @@
 """The typesetter: a process of its own that turns one page into one PDF and can fetch nothing.
 
-Run as `python -m forensics.report.typeset`. Standard input: one JSON line with lengths, then page, style and
-record. Standard output: one JSON line (`missing`, `refused`, `warnings`), then the PDF.
+Run as `python -m forensics.report.typeset`. Standard input: one JSON line with lengths, then page and record.
+Standard output: one JSON line (`missing`, `refused`, `warnings`), then the PDF.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ MEMORY = 4 << 30
 """Bytes of address space."""
 LARGEST_FILE = 64 << 20
 """Bytes of a temporary file: fonts on their way into the PDF."""
-FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold")
+FONTS = (
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSansMono",
+    "DejaVuSansMono-Bold",
+)
 
 
 def restrain(seconds: float) -> None:
@@ -52,7 +59,7 @@ def closed_fetcher(assets: Mapping[str, bytes], refused: list[str]) -> Any:
     """A fetcher that knows `data:` addresses and our own assets in memory, and refuses and records all else."""
     from weasyprint.urls import URLFetcher, URLFetcherResponse
 
-    class ClosedFetcher(URLFetcher):  # type: ignore[misc] - weasyprint publishes no types
+    class ClosedFetcher(URLFetcher):  # type: ignore[misc]  # weasyprint publishes no types
         """Nothing is read from disk or network, nothing is redirected."""
 
         def __init__(self) -> None:
@@ -83,15 +90,14 @@ class Listener(logging.Handler):
             self.heard[record.getMessage()[:300]] = None
 
 
-def press(page: str, css: str, record: bytes, moment: datetime, refused: list[str]) -> bytes:
+def press(page: str, record: bytes, moment: datetime, refused: list[str]) -> bytes:
     """The PDF/A-3a of a page, with the record attached."""
-    from weasyprint import CSS, HTML, Attachment
+    from weasyprint import HTML, Attachment
     from weasyprint.text.fonts import FontConfiguration
 
     fetcher = closed_fetcher(fonts(), refused)
-    settings = FontConfiguration()
-    style = CSS(string=css, url_fetcher=fetcher, font_config=settings, base_url=None)
-    document = HTML(string=page, url_fetcher=fetcher, base_url=None).render(stylesheets=[style], font_config=settings)
+    source = HTML(string=page, url_fetcher=fetcher, base_url=None)
+    document = source.render(font_config=FontConfiguration())
     document.metadata.attachments = [
         Attachment(
             string=record,
@@ -124,7 +130,7 @@ def main() -> None:
         told["missing"] = " ".join(str(error).split()) or type(error).__name__
     else:
         moment = datetime.fromtimestamp(header["epoch"], UTC)
-        pdf = press(parts["page"].decode(), parts["css"].decode(), parts["record"], moment, refused)
+        pdf = press(parts["page"].decode(), parts["record"], moment, refused)
     told["warnings"] = list(listener.heard)
     sys.stdout.buffer.write(json.dumps(told).encode() + b"\n" + pdf)
 

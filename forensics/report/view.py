@@ -12,6 +12,7 @@ from typing import Literal
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
 from forensics.records import Dossier, Finding, Opinion, ProbeUsed
 from forensics.report import numbers
+from forensics.report.display import Shown, name
 
 ROWS = 500
 """Rows of one table that are printed; the record holds the rest."""
@@ -93,7 +94,8 @@ def probe_sections(dossier: Dossier) -> tuple[ProbeSection, ...]:
         if finding.probe not in used:
             used.append(finding.probe)
     return tuple(
-        ProbeSection(used=probe, findings=tuple(f for f in dossier.findings if f.probe == probe)) for probe in used
+        ProbeSection(used=probe, findings=tuple(f for f in dossier.findings if f.probe == probe))
+        for probe in used
     )
 
 
@@ -137,7 +139,11 @@ def ratio(opinion: Opinion) -> str:
 
 def at_bound(opinion: Opinion) -> bool:
     """Whether the likelihood ratio was held back by the size of the reference population."""
-    return opinion.log10_lr is not None and opinion.cap is not None and abs(opinion.log10_lr) >= opinion.cap - 0.005
+    return (
+        opinion.log10_lr is not None
+        and opinion.cap is not None
+        and abs(opinion.log10_lr) >= opinion.cap - 0.005
+    )
 
 
 def sentence(opinion: Opinion, suspect: str) -> str:
@@ -145,11 +151,11 @@ def sentence(opinion: Opinion, suspect: str) -> str:
     if opinion.log10_lr is None:
         return "No calibrated probe could speak on this pair, so no likelihood ratio is stated."
     both = (
-        f"if the weights of {suspect} descend from those of {opinion.candidate}",
+        f"if the weights of {name(suspect)} descend from those of {name(opinion.candidate)}",
         "if the two were trained independently",
     )
     if abs(opinion.log10_lr) < 0.1:
-        return f"The findings are about equally probable {both[0]} and {both[1]}."
+        return Shown(f"The findings are about equally probable {both[0]} and {both[1]}.")
     more, less = both if opinion.log10_lr > 0 else both[::-1]
     held = ""
     if at_bound(opinion):
@@ -157,16 +163,18 @@ def sentence(opinion: Opinion, suspect: str) -> str:
             " This is the largest figure that the reference population is able to support; a larger one could "
             "not be defended, whatever the findings."
         )
-    return f"The findings are about {numbers.times(opinion.log10_lr)} times more probable {more} than {less}.{held}"
+    often = numbers.times(opinion.log10_lr)
+    return Shown(f"The findings are about {often} times more probable {more} than {less}.{held}")
 
 
 def question(dossier: Dossier) -> str:
     """The question of the case in one sentence; up to three candidates by name."""
-    names = dossier.case.candidates
+    names = [name(label) for label in dossier.case.candidates]
+    suspect = name(dossier.case.suspect)
     listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
-    if len(names) > 3 or len(listed) > 80:
-        return f"Do the weights of {dossier.case.suspect} descend from any of {len(names)} candidates?"
-    return f"Do the weights of {dossier.case.suspect} descend from those of {listed}?"
+    if len(names) > 3 or len(listed) > 100:
+        return Shown(f"Do the weights of {suspect} descend from any of {len(names)} candidates?")
+    return Shown(f"Do the weights of {suspect} descend from those of {listed or 'any candidate'}?")
 
 
 def coverage(opinion: Opinion) -> str:

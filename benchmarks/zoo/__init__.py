@@ -1,0 +1,1 @@
+"""The lineage zoo: tiny, really trained language models whose ancestry is known."""

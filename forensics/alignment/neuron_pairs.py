@@ -1,0 +1,169 @@
+"""Whose counterpart a neuron is: two legs matched apart, and the order of neurons in the file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics.alignment.assignment import agreement, match_layers, match_rows, spearman, stratified_z
+from forensics.alignment.neuron_sample import SampledUnit, Unit, directions, standardise
+
+Floats32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitView:
+    """One MLP (or expert) as its neurons answer to shared anchors."""
+
+    lead: Floats32
+    """First leg, (neurons, anchors), from `standardise`."""
+    follow: Floats32
+    """Second leg, likewise."""
+    importance: Floats32
+    """Energy of the answers, (neurons,): the strata of the null."""
+
+    def answering(self) -> NDArray[np.intp]:
+        """Neurons that answer in both legs; the others take no part."""
+        return np.flatnonzero(self.lead.any(axis=1) & self.follow.any(axis=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitMatch:
+    """How two units' neurons were matched, leg by leg."""
+
+    rate: float
+    """A: share of matched neurons whose two legs found the same partner."""
+    excess: float
+    """A above its chance level and scaled so that 1 stays 1: (A − 1/n) / (1 − 1/n)."""
+    z: float
+    """A against its null within strata of importance, in standard deviations."""
+    rho: float
+    """Spearman's ρ between the two legs' matchings (the original φ_MATCH)."""
+    found: frozenset[int]
+    """Neurons of the second unit that both legs agree on."""
+
+
+def match_units(first: UnitView, second: UnitView, least: int) -> UnitMatch | None:
+    """Two assignments of the smaller unit's neurons to the larger one's; None if either has fewer than `least`.
+
+    Chance: one neuron's second partner is any of the n neurons of the larger unit, so E[A] is about 1/n.
+    """
+    mine, theirs = first.answering(), second.answering()
+    if min(len(mine), len(theirs)) < least:
+        return None
+    swapped = len(mine) > len(theirs)
+    (a, rows), (b, columns) = (
+        ((second, theirs), (first, mine)) if swapped else ((first, mine), (second, theirs))
+    )
+    lead = match_rows(a.lead[rows] @ b.lead[columns].T)
+    follow = match_rows(a.follow[rows] @ b.follow[columns].T)
+    rate, chance = agreement(lead, follow), 1.0 / len(columns)
+    agreed = lead == follow
+    return UnitMatch(
+        rate=rate,
+        excess=(rate - chance) / (1.0 - chance),
+        z=stratified_z(lead, follow, a.importance[rows]),
+        rho=spearman(lead, follow)[0],
+        found=frozenset((rows[agreed] if swapped else columns[lead[agreed]]).tolist()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerMatch:
+    """One layer of the first model against one of the second: each unit of it with its best partner."""
+
+    layers: tuple[int, int]
+    partners: Mapping[int, tuple[int, UnitMatch]]
+    """Per unit (expert) of the first: its partner by excess, and the match."""
+    neurons: int
+    """Sampled neurons of the second model's layer."""
+
+    def mean(self, quantity: str) -> float:
+        """Mean of a figure of `UnitMatch` over the first model's units; 0 without any."""
+        figures = [float(getattr(match, quantity)) for _, match in self.partners.values()]
+        return float(np.mean(figures)) if figures else 0.0
+
+    def found(self) -> tuple[float, float]:
+        """Share of the second layer's sampled neurons found, and by how many units each of those on average.
+
+        Several experts finding the same dense neuron is the mark of up-cycling (methods §4.3 P2).
+        """
+        finders = Counter((theirs, n) for theirs, match in self.partners.values() for n in match.found)
+        share = len(finders) / self.neurons if self.neurons else 0.0
+        return share, finders.total() / len(finders) if finders else 0.0
+
+
+def match_depths(
+    first: Mapping[Unit, SampledUnit],
+    second: Mapping[Unit, SampledUnit],
+    keep: tuple[NDArray[np.intp], NDArray[np.intp]],
+    least: int,
+) -> list[LayerMatch]:
+    """Matches every layer of the first model with one of the second, by the summed excess; unmatched are left out.
+
+    `keep` are the shared anchors' positions on either side; units of fewer than `least` neurons take no part.
+    """
+    mine, theirs = _by_layer(first, keep[0]), _by_layer(second, keep[1])
+    tried = [[_match_layer(a, b, least) for b in theirs.items()] for a in mine.items()]
+    partner = match_layers(np.array([[pair.mean("excess") for pair in row] for row in tried]))
+    return [row[j] for row, j in zip(tried, partner.tolist(), strict=True) if j >= 0]
+
+
+def _by_layer(units: Mapping[Unit, SampledUnit], keep: NDArray[np.intp]) -> dict[int, dict[int, UnitView]]:
+    """Views of all units, by layer and expert."""
+    views: dict[int, dict[int, UnitView]] = {}
+    for (layer, expert), unit in units.items():
+        lead, follow = (standardise(codes, keep) for codes in unit.codes)
+        views.setdefault(layer, {})[expert] = UnitView(lead=lead, follow=follow, importance=unit.energy)
+    return views
+
+
+def _match_layer(
+    first: tuple[int, Mapping[int, UnitView]], second: tuple[int, Mapping[int, UnitView]], least: int
+) -> LayerMatch:
+    """For each unit of one layer the best partner among the units of another; a dense MLP is one unit."""
+    best: dict[int, tuple[int, UnitMatch]] = {}
+    for mine, view in first[1].items():
+        tried = [(theirs, match_units(view, other, least)) for theirs, other in second[1].items()]
+        found = [(theirs, match) for theirs, match in tried if match is not None]
+        if found:
+            best[mine] = max(found, key=lambda pair: pair[1].excess)
+    neurons = sum(len(view.importance) for view in second[1].values())
+    return LayerMatch(layers=(first[0], second[0]), partners=best, neurons=neurons)
+
+
+def order_test(
+    first: tuple[Floats32, NDArray[Any]], second: tuple[Floats32, NDArray[Any]]
+) -> tuple[float, float] | None:
+    """φ_CSW of one layer: (ρ, one-sided p) of the neurons' own order after matching rows by cosine.
+
+    Each side is (rows (m, k) by falling norm, index (m,)). Exact up to the closed form of Spearman's p: neurons
+    of an unrelated layer are exchangeable, so their indices are a random order whatever their rows are. None if
+    both sides stand sorted by norm (some pruning tools do that): then order tells of the tool, not of descent.
+    """
+    by_norm = [
+        spearman(index, sign * np.arange(len(index)))[1] for _, index in (first, second) for sign in (1, -1)
+    ]
+    if min(by_norm[:2]) < 1e-6 and min(by_norm[2:]) < 1e-6:
+        return None
+    (rows, index), (other_rows, other_index) = sorted((first, second), key=lambda side: len(side[1]))
+    partner = match_rows(directions(rows) @ directions(other_rows).T)
+    return spearman(index, other_index[partner])
+
+
+def order_tests(
+    first: Mapping[Unit, SampledUnit], second: Mapping[Unit, SampledUnit]
+) -> dict[Unit, tuple[int, float, float]]:
+    """(neurons, ρ, p) of `order_test` for every unit that both models have at the same place."""
+    found = {}
+    for unit in sorted(first.keys() & second.keys()):
+        a, b = ((side.rows.astype(np.float32), side.index) for side in (first[unit], second[unit]))
+        tested = order_test(a, b)
+        if tested is not None:
+            found[unit] = (min(len(a[1]), len(b[1])), *tested)
+    return found

@@ -1,0 +1,70 @@
+"""A dossier on a terminal: the answer as a table or as plain lines, and the whole report as plain text.
+
+Strings of a subject pass through `display` and reach rich as `Text`, never as markup; plain text holds no
+escape sequence and no control character but the line feed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forensics.records import Dossier
+from forensics.report import view
+from forensics.report.display import display
+from forensics.report.plain import Writer, plain
+from forensics.report.story import tell
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SUMMARY_WIDTH = 80
+
+
+def summary_table(dossier: Dossier) -> Table:
+    """One row per candidate and control: opinion, log10 LR with interval and bound, words, and the reason."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(plain(view.question(dossier))), title_justify="left", show_lines=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("Compared with", overflow="fold", max_width=40)
+    table.add_column("Opinion", overflow="fold")
+    table.add_column("log10 LR", no_wrap=True)
+    table.add_column("In words, and why", overflow="fold")
+    for answer in view.answers(dossier):
+        opinion = answer.opinion
+        ratio = view.ratio(opinion).replace(" (", "\n(").replace(", bound", "\nbound")
+        role = " (control)" if answer.role == "control" else ""
+        table.add_row(
+            answer.tag,
+            Text(plain(opinion.candidate) + role),
+            Text(f"{view.MARKS[opinion.verdict]} {plain(view.verdict(opinion))}"),
+            Text(ratio),
+            Text(f"{plain(opinion.band)}\n{plain(opinion.because)}"),
+        )
+    return table
+
+
+def summary_text(dossier: Dossier) -> str:
+    """The same for an output that is no terminal: labelled lines of at most 80 columns, easy to read and to grep."""
+    writer = Writer(SUMMARY_WIDTH)
+    writer.paragraph(view.question(dossier))
+    for answer in view.answers(dossier):
+        opinion = answer.opinion
+        writer.gap()
+        role = " (control)" if answer.role == "control" else ""
+        writer.line(f"[{answer.tag}] {display(opinion.candidate, 60)}{role}")
+        writer.pair("opinion", view.verdict(opinion))
+        writer.pair("log10 LR", view.ratio(opinion))
+        writer.pair("in words", opinion.band)
+        writer.pair("because", opinion.because)
+    if not dossier.opinions:
+        writer.paragraph("The record holds no opinion.")
+    return writer.text()
+
+
+def text_of(dossier: Dossier, width: int = 100) -> str:
+    """The whole report as plain text, wrapped at `width` columns; long names and digests stay whole."""
+    writer = Writer(max(40, width))
+    tell(dossier, writer)
+    return writer.text()

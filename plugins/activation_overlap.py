@@ -1,0 +1,283 @@
+"""Hidden states: do two models see the same texts alike, beyond what any two models would?
+
+Per block a kernel over fixed places in the texts (which place looks like which), compared by unbiased CKA
+(Székely & Rizzo 2014; Nguyen et al. 2021), the biased form being near 1 for noise (methods §1.8). On real text
+independent models agree since they learn one language; on nonsense they have nothing to agree on but their weights
+(methods §4.3 P9), so the reading is taken there, and the prompts are shown beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics import (
+    Abstain,
+    Checkpoint,
+    Measurement,
+    Reason,
+    Series,
+    Sketch,
+    SketchProbe,
+    Table,
+    TensorSpec,
+    activations,
+    alignment,
+    hookimpl,
+    prompts,
+)
+
+Floats = NDArray[np.floating]
+Key = tuple[int, int]
+"""(index of a text, character offset in it)."""
+FEWEST_PLACES, FEWEST_IN_PROMPTS = 64, 16
+"""Fewer places leave too little of a kernel; prompts with fewer are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationOverlap(SketchProbe):
+    """Unbiased CKA of hidden states on nonsense, per block, with the input embeddings' part taken out."""
+
+    id: ClassVar[str] = "activation-overlap"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Hidden states"
+    measures: ClassVar[str] = (
+        "Agreement, per block, of which places in texts of random letters look alike to the suspect and to the "
+        "candidate: unbiased CKA after both input embeddings' kernels are projected out, averaged over the first half "
+        "of the suspect's blocks. The same on the probe prompts is shown, but independent models of one language agree "
+        "there too. What a value is worth only a population of unrelated models can say, since nothing is exact here. "
+        "Permutation, rotation, renaming and another tokenizer do not defeat it; long further training wears it down, "
+        "and a shared initialisation or a student of the candidate raises it somewhat."
+    )
+    needs: ClassVar[str] = "an architecture that transformers can run, tokenizer.json, at most max_parameters"
+    expected: ClassVar[str] = (
+        "Derived: 0.7 to 1 after fine-tuning, about 0.5 after training again for as long as the candidate was. "
+        "Unrelated: 0 to 0.3, the most for models of one recipe and one tokenizer."
+    )
+    isolated: ClassVar[bool] = True
+    time_limit: ClassVar[float] = 300.0
+
+    prompts: str = ""
+    """One prompt per line or a JSON list; empty for the default set. Shown beside the reading, never in it."""
+    positions: int = 256
+    """Places at which hidden states are read, at most, in the nonsense and again in the prompts."""
+    layers: int = 12
+    """Blocks read, evenly spaced, at most."""
+    tokens: int = 128
+    """Tokens kept of each text."""
+    max_parameters: int = 300_000_000
+    """Larger models are not run."""
+    permutations: int = 100
+    """Draws of the permutation null that is shown beside the value."""
+    seed: int = 0
+    """Decides the nonsense and the permutations."""
+
+    def sketcher(self, checkpoint: Checkpoint) -> Runner:
+        """Prepares the run; abstains at once without a tokenizer."""
+        tokenizer = checkpoint.tokenizer_json()
+        if tokenizer is None:
+            raise Abstain(Reason.MISSING_FILES, "no tokenizer.json")
+        return Runner(probe=self, checkpoint=checkpoint, tokenizer=tokenizer)
+
+    def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
+        """Mean over the first half of the suspect's blocks of the best agreement with any block of the candidate."""
+        ours, theirs = _Side.of(suspect), _Side.of(candidate)
+        nonsense = _Overlap.of(ours.nonsense, theirs.nonsense)
+        on_prompts = _Overlap.of(ours.prompts, theirs.prompts) if ours.prompts and theirs.prompts else None
+        best = nonsense.projected.argmax(axis=1)
+        per_block = nonsense.projected.max(axis=1)
+        early = slice(0, (len(per_block) + 1) // 2)
+        value = float(per_block[early].mean())
+        texts = [text for text, _ in nonsense.places]
+        matched = nonsense.left[early], nonsense.right[best][early]
+        null = activations.permuted_agreement(*matched, texts, draws=self.permutations, seed=self.seed)
+        plain = float(on_prompts.plain.max(axis=1).mean()) if on_prompts else None
+        return Measurement(
+            value=value,
+            quantity="mean best projected CKA on nonsense over the first half of the suspect's blocks, −1 to 1",
+            summary=(
+                f"On {len(nonsense.places)} places in texts of random letters the suspect's hidden states agree with "
+                f"the candidate's to {value:.2f} (1 is identical, 0 is nothing in common) beyond what their input "
+                "embeddings explain."
+            ),
+            layers=tuple(float(v) for v in per_block),
+            facts={
+                "width": min(ours.width, theirs.width),
+                "places": len(nonsense.places),
+                "all_blocks": float(per_block.mean()),
+                "plain_cka_on_prompts": plain,
+                "permutation_z": (value - float(null.mean())) / max(float(null.std()), 1e-9),
+                "permutation_meaning": "whether places correspond at all; unrelated models may show that too",
+                "prompts_sha256": str(suspect.facts.get("prompts_sha256"))[:64],
+            },
+            tables=(_table(ours.blocks, theirs.blocks, nonsense, on_prompts),),
+            series=_series(ours.blocks, nonsense, on_prompts),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Wants no rows in the pass: fills and runs the model when everything has been read."""
+
+    probe: ActivationOverlap
+    checkpoint: Checkpoint
+    tokenizer: str
+
+    def wants(self, spec: TensorSpec) -> bool:  # noqa: ARG002 - the contract's signature
+        """Nothing of the pass."""
+        return False
+
+    def see(self, spec: TensorSpec, rows: NDArray[np.float32], start: int) -> None:
+        """Never called."""
+
+    def finish(self) -> Sketch:
+        """Per kind of text: places (n, 2) as (text, offset); packed kernels (1 + k, n (n − 1) / 2), input first.
+
+        `blocks` (k,) numbers the blocks read, from 1.
+        """
+        probe = self.probe
+        shown = prompts.prompts_from(probe.prompts)
+        model = activations.Running.of(self.checkpoint, self.tokenizer, probe.max_parameters, probe.tokens)
+        blocks = [block + 1 for block in alignment.evenly_spaced(model.depth, probe.layers)]
+        arrays: dict[str, NDArray[np.generic]] = {"blocks": np.array(blocks, np.int32)}
+        for kind, texts in (("nonsense", prompts.nonsense(probe.seed)), ("prompts", shown)):
+            places, states = model.read(texts, prompts.places(texts, probe.positions), [0, *blocks])
+            if len(places) >= (FEWEST_PLACES if kind == "nonsense" else FEWEST_IN_PROMPTS):
+                arrays[f"{kind}_places"] = places
+                arrays[f"{kind}_kernels"] = np.stack(
+                    [alignment.pack(activations.root_kernel(z)) for z in states]
+                )
+            elif kind == "nonsense":
+                raise Abstain(
+                    Reason.NOT_FINITE, f"finite hidden states were read at only {len(places)} places"
+                )
+        width = self.checkpoint.architecture.width
+        return probe.sketch(arrays, {"width": width, "prompts_sha256": prompts.digest(shown)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kernels:
+    """Kernels over the places of one kind of text."""
+
+    places: list[Key]
+    packed: NDArray[np.float16]
+
+    @classmethod
+    def of(cls, sketch: Sketch, kind: str, blocks: int) -> _Kernels:
+        """Out of a sketch that may come from a stranger; ValueError or KeyError where its parts do not fit."""
+        places, packed = sketch.arrays[f"{kind}_places"], sketch.arrays[f"{kind}_kernels"].astype(np.float16)
+        n = len(places)
+        if n < 4 or places.shape != (n, 2) or packed.shape != (blocks + 1, n * (n - 1) // 2):
+            raise ValueError("shapes")
+        if not np.isfinite(packed).all():
+            raise ValueError("not finite")
+        return cls(places=[(int(text), int(offset)) for text, offset in places], packed=packed)
+
+    def flat(self, shared: Sequence[Key]) -> Floats:
+        """Flat unit kernels over the shared places, (1 + k, p), the input's first."""
+        at = {key: i for i, key in enumerate(self.places)}
+        keep = np.array([at[key] for key in shared], np.intp)
+        return alignment.unpack(self.packed, len(self.places), keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """A sketch, checked."""
+
+    blocks: list[int]
+    nonsense: _Kernels
+    prompts: _Kernels | None
+    width: int
+
+    @classmethod
+    def of(cls, sketch: Sketch) -> _Side:
+        """The sketch's parts, or an abstention where they do not fit each other."""
+        try:
+            blocks = [int(block) for block in sketch.arrays["blocks"]]
+            there = "prompts_places" in sketch.arrays
+            return cls(
+                blocks=blocks,
+                nonsense=_Kernels.of(sketch, "nonsense", len(blocks)),
+                prompts=_Kernels.of(sketch, "prompts", len(blocks)) if there else None,
+                width=int(sketch.facts["width"] or 0),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise Abstain(Reason.INCOMPATIBLE_SKETCHES, f"the sketch's parts do not fit ({error})") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Overlap:
+    """CKA of every block of the suspect with every block of the candidate, (k, k')."""
+
+    places: list[Key]
+    plain: Floats
+    projected: Floats
+    left: Floats
+    """The suspect's flat kernels with both inputs' kernels projected out, (k, p)."""
+    right: Floats
+
+    @classmethod
+    def of(cls, ours: _Kernels, theirs: _Kernels) -> _Overlap:
+        """Over the places that both tokenizers reach; abstains where they are too few."""
+        known = set(theirs.places)
+        shared = [key for key in dict.fromkeys(ours.places) if key in known]
+        if len(shared) < FEWEST_IN_PROMPTS:
+            raise Abstain(Reason.NOT_COMPARABLE, f"only {len(shared)} places in the texts were read in both")
+        flat = ours.flat(shared), theirs.flat(shared)
+        left, right = (alignment.project_out(side[1:], [flat[0][0], flat[1][0]]) for side in flat)
+        return cls(
+            places=shared, plain=flat[0][1:] @ flat[1][1:].T, projected=left @ right.T, left=left, right=right
+        )
+
+
+def _table(ours: list[int], theirs: list[int], nonsense: _Overlap, on_prompts: _Overlap | None) -> Table:
+    """Each block of the suspect with the candidate's block that agrees best on nonsense."""
+    best = nonsense.projected.argmax(axis=1)
+    return Table(
+        title="Blocks that agree best",
+        columns=(
+            "suspect block",
+            "candidate block",
+            "nonsense, projected",
+            "nonsense, plain",
+            "prompts, projected",
+        ),
+        rows=tuple(
+            (
+                block,
+                theirs[best[row]],
+                float(nonsense.projected[row, best[row]]),
+                float(nonsense.plain[row, best[row]]),
+                float(on_prompts.projected[row, best[row]]) if on_prompts else None,
+            )
+            for row, block in enumerate(ours)
+        ),
+    )
+
+
+def _series(blocks: list[int], nonsense: _Overlap, on_prompts: _Overlap | None) -> tuple[Series, ...]:
+    """Best agreement along the suspect's depth."""
+    curves = {"nonsense, embeddings taken out": nonsense.projected}
+    if on_prompts:
+        curves |= {"prompts, embeddings taken out": on_prompts.projected, "prompts, plain": on_prompts.plain}
+    return tuple(
+        Series(
+            panel="Agreement of hidden states along the depth",
+            name=name,
+            x_label="block of the suspect",
+            y_label="unbiased CKA with the best block of the candidate",
+            x=tuple(float(block) for block in blocks),
+            y=tuple(float(v) for v in matrix.max(axis=1)),
+        )
+        for name, matrix in curves.items()
+    )
+
+
+@hookimpl
+def forensics_probes() -> list[SketchProbe]:
+    """Offers the probe."""
+    return [ActivationOverlap()]

@@ -1,0 +1,292 @@
+"""MLP neurons: whether the suspect's neurons are the candidate's, in place (exact) or anywhere (calibrated).
+
+In place: rows of up_proj are matched by cosine and the matching is ranked against the neurons' own order; neurons
+of a layer are exchangeable if nothing is shared, so this p is exact (φ_CSW of Zhu et al. 2025, arXiv 2502.12292).
+Anywhere: each neuron's two legs (gate and up; up and down without a gate) answer to the embeddings of shared
+tokens, each leg is matched by assignment on its own, and A is the rate at which both find the same partner
+(weights-only φ_MATCH, methods §4.3 P2). Unrelated models agree a little because they share concepts, hence A is
+judged against unrelated models only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics import (
+    Abstain,
+    Checkpoint,
+    Exact,
+    Group,
+    Measurement,
+    Reason,
+    Scalar,
+    Series,
+    Sign,
+    SignKind,
+    Sketch,
+    SketchProbe,
+    Table,
+    TensorSpec,
+    alignment,
+    hookimpl,
+)
+
+SHARED_LEAST = 64
+"""Fewer shared anchors than this say nothing."""
+NEURONS_LEAST = 16
+"""A unit (an MLP or one expert of it) with fewer usable neurons is left out."""
+SAME_ORDER = 1e-6
+"""At this exact p neurons stand in the same order."""
+GONE = 0.2
+"""Below this agreement a layer's neurons are not found again (measured: shared initialisation 0.02 to 0.05 a layer,
+unrelated at most 0.06; continued for as long as pre-training 1.00)."""
+DENSE, SHARED = -1, -2
+"""Stand for "the MLP itself" and "the shared expert" where an expert's number would be."""
+
+SUMMARY = (
+    "In {} matched layers {:.1%} of the sampled MLP neurons have one and the same counterpart by both of their "
+    "weight vectors, beyond chance; unrelated models reach a few in a hundred."
+)
+
+Floats = NDArray[np.float32]
+Unit = tuple[int, int]
+"""(layer, expert)."""
+Units = dict[Unit, "alignment.SampledUnit"]
+Placed = dict[Unit, tuple[int, float, float]]
+"""Per unit: neurons compared, ρ of their order, p."""
+
+
+class Neurons:
+    """Hands the legs of each examined MLP or expert to its sampler, with the norm's gain in them."""
+
+    def __init__(self, probe: NeuronMatch, checkpoint: Checkpoint) -> None:
+        self.probe, self.checkpoint = probe, checkpoint
+        shape = self.shape = checkpoint.architecture
+        anchors = checkpoint.anchors(probe.anchors)
+        if anchors is None:
+            raise Abstain(Reason.MISSING_TENSORS, "no tokenizer or no token embeddings")
+        self.hashes, self.inputs = alignment.usable_anchors(
+            anchors.hashes, anchors.rows, subtract_mean=shape.norm == "layer"
+        )
+        if len(self.hashes) < SHARED_LEAST:
+            raise Abstain(Reason.TOO_SMALL, f"{len(self.hashes)} usable anchors, {SHARED_LEAST} needed")
+        self.examined = alignment.evenly_spaced(shape.layers, probe.layers)
+        width = self.inputs.shape[1]
+        generator = np.random.Generator(np.random.PCG64([probe.seed, width]))
+        self.lead, self.follow = ("gate_proj", "up_proj") if shape.glu else ("up_proj", "down_proj")
+        self.samplers = alignment.UnitSamplers(
+            inputs=self.inputs,
+            projection=generator.standard_normal((width, probe.projection), dtype=np.float32),
+            most=max(NEURONS_LEAST, probe.neurons // max(1, min(shape.experts, probe.experts))),
+            experts=probe.experts,
+            least=NEURONS_LEAST,
+            outputs=not shape.glu,
+            subtract_mean=shape.norm == "layer",
+        )
+
+    def wants(self, spec: TensorSpec) -> bool:
+        """Both legs of the examined layers' MLPs and experts, where their shapes fit each other and the width."""
+        role = spec.role.removeprefix("shared_")
+        if role not in {self.lead, self.follow} or spec.layer not in self.examined:
+            return False
+        lead, follow = self._leg(spec, self.lead), self._leg(spec, self.follow)
+        if lead is None or follow is None or lead.columns != self.inputs.shape[1]:
+            return False
+        rows, columns = follow.rows, follow.columns
+        return (lead.rows, lead.columns) == ((rows, columns) if self.shape.glu else (columns, rows))
+
+    def _leg(self, spec: TensorSpec, role: str) -> TensorSpec | None:
+        """The leg `role` of the unit that `spec` belongs to."""
+        prefix = "shared_" if spec.role.startswith("shared_") else ""
+        return self.checkpoint.find(prefix + role, spec.layer, spec.expert)
+
+    def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:
+        """Hands a block to its unit's sampler and closes the unit when both legs are through."""
+        unit, lead = _unit(spec), self._leg(spec, self.lead)
+        sampler = self.samplers.of(unit, lead.rows if lead is not None else 0)
+        with np.errstate(all="ignore"):
+            if spec.role.endswith(self.lead):
+                sampler.lead(rows * self._gain(unit[0]), start)
+            else:
+                sampler.follow(rows * self._gain(unit[0]) if self.shape.glu else rows, start)
+        self.samplers.close(unit)
+
+    def _gain(self, layer: int) -> Floats | np.float32:
+        """Gain of the norm in front of the MLP; where attention and MLP share one norm, that one; else 1."""
+        for role in ("mlp_norm", "input_norm"):
+            gain = self.checkpoint.vector(role, layer)
+            if gain is not None and len(gain) == self.inputs.shape[1]:
+                return gain
+        return np.float32(1.0)
+
+    def finish(self) -> Sketch:
+        """Hashes (n,), units (u, 3), codes (2, M, n), rows (M, k), index (M,), energy (M,); M neurons in all."""
+        for layer, expert in self.samplers.missed():  # its second leg went by before the first had decided
+            role = "shared_" * (expert == SHARED) + self.follow
+            spec = self.checkpoint.find(role, layer, expert if expert >= 0 else None)
+            if spec is not None:
+                for start, rows in self.checkpoint.rows(spec):
+                    self.see(spec, rows, start)
+        layers = {layer for layer, _ in self.samplers.kept}
+        if len(layers) < 2:
+            raise Abstain(Reason.TOO_SMALL, f"fewer than 2 layers with {NEURONS_LEAST} usable neurons")
+        return self.probe.sketch(
+            {"hashes": self.hashes, **alignment.units_to_arrays(self.samplers.kept)},
+            {
+                "width": self.shape.width,
+                "depth": self.shape.layers,
+                "glu": self.shape.glu,
+                "layers_dropped": len(self.examined) - len(layers),
+            },
+        )
+
+
+def _unit(spec: TensorSpec) -> Unit:
+    """The unit a leg belongs to."""
+    if spec.role.startswith("shared_"):
+        return spec.layer or 0, SHARED
+    return spec.layer or 0, DENSE if spec.expert is None else spec.expert
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronMatch(SketchProbe):
+    """Matches MLP neurons in place and by what they answer to shared tokens."""
+
+    id: ClassVar[str] = "neuron-match"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "MLP neurons matched one by one"
+    measures: ClassVar[str] = (
+        "How often both weight vectors of a neuron, matched separately, find the same counterpart in the other "
+        "model, judged against unrelated models; and, exactly, whether neurons stand in the same order. "
+        "Retrained or replaced MLPs defeat it."
+    )
+    needs: ClassVar[str] = "MLP matrices, token embeddings, tokenizer"
+    expected: ClassVar[str] = "Derived: agreement near 1, permuted or not; unrelated: a few hundredths."
+    layers: int = 12
+    neurons: int = 384
+    anchors: int = 512
+    experts: int = 8
+    projection: int = 64
+    seed: int = 20260
+
+    def sketcher(self, checkpoint: Checkpoint) -> Neurons:
+        """Neurons of up to `layers` evenly spaced layers, up to `neurons` a layer over all its experts."""
+        return Neurons(self, checkpoint)
+
+    def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
+        """Mean over the suspect's matched layers of the agreement rate above chance, at most 1."""
+        if suspect.facts.get("glu") != candidate.facts.get("glu"):
+            raise Abstain(Reason.NOT_COMPARABLE, "only one side has gated MLPs")
+        mine, theirs = _units(suspect), _units(candidate)
+        keep = alignment.shared_positions(suspect.arrays["hashes"], candidate.arrays["hashes"])
+        if len(keep[0]) < SHARED_LEAST:
+            raise Abstain(Reason.NO_SHARED_TOKENS, f"{len(keep[0])} shared anchors, {SHARED_LEAST} needed")
+        matches = alignment.match_depths(mine, theirs, keep, NEURONS_LEAST)
+        if not any(match.partners for match in matches):
+            raise Abstain(Reason.NOT_INFORMATIVE, "too few neurons answer to the shared tokens")
+        same_shape = all(suspect.facts[key] == candidate.facts[key] for key in ("width", "depth"))
+        placed = alignment.order_tests(mine, theirs) if same_shape else {}
+        value = float(np.mean([match.mean("excess") for match in matches]))
+        by_layer = {match.layers[0]: match.mean("excess") for match in matches}
+        width = min(int(side.facts["width"] or 0) for side in (suspect, candidate))
+        return Measurement(
+            value=value,
+            quantity="agreement of two matchings of neurons above chance, mean over matched layers, at most 1",
+            summary=SUMMARY.format(len(matches), max(value, 0.0)),
+            group=Group.MLP,
+            layers=tuple(by_layer.get(layer) for layer in dict.fromkeys(layer for layer, _ in mine)),
+            exact=_exact(placed),
+            facts={"width": width, "shared_anchors": len(keep[0]), **_facts(matches)},
+            tables=(_table(matches, placed),),
+            series=(
+                Series(
+                    panel="Neurons matched",
+                    name="agreement above chance",
+                    x_label="layer of the suspect",
+                    y_label="agreement",
+                    x=tuple(float(layer) for layer in by_layer),
+                    y=tuple(by_layer.values()),
+                ),
+            ),
+            signs=_signs(value, by_layer, placed),
+        )
+
+
+def _units(sketch: Sketch) -> Units:
+    """The sketch's units, once its arrays fit each other."""
+    hashes = sketch.arrays.get("hashes")
+    units = None if hashes is None else alignment.units_from_arrays(sketch.arrays, len(hashes))
+    if not units or {"width", "depth"} - set(sketch.facts):
+        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without neurons, or whose arrays do not fit")
+    return units
+
+
+def _exact(placed: Placed) -> Exact | None:
+    """Fisher's combination over units, which are exchangeable independently of each other."""
+    if not placed:
+        return None
+    return Exact(
+        p=alignment.floored(alignment.fisher([p for _, _, p in placed.values()])),
+        null_hypothesis="the MLPs are independent, and training treats every neuron of a layer alike",
+        method=f"Spearman's closed form per layer (or expert), combined by Fisher over {len(placed)}",
+    )
+
+
+def _signs(value: float, by_layer: dict[int, float], placed: Placed) -> tuple[Sign, ...]:
+    """Same order of neurons without their answers: shared initialisation. Some layers only: partial reuse."""
+    exact, signs = _exact(placed), []
+    if exact is not None and exact.p <= SAME_ORDER and value < GONE:
+        detail = "neurons stand in the same order, yet their weights no longer answer alike"
+        signs.append(Sign(sign=SignKind.SHARED_INITIALISATION, detail=detail))
+    kept, gone = (sum(test) for test in zip(*((a > 0.5, a < GONE) for a in by_layer.values()), strict=True))
+    if placed and min(kept, gone) >= max(1, len(by_layer) // 4):
+        detail = f"neurons are found again in {kept} of {len(by_layer)} examined layers, and not in {gone}"
+        signs.append(Sign(sign=SignKind.PARTIAL_REUSE, detail=detail))
+    return tuple(signs)
+
+
+def _facts(matches: list[alignment.LayerMatch]) -> dict[str, Scalar]:
+    """Side figures; the expert figures only where one side has several units in a layer."""
+    shares, finders = zip(*(match.found() for match in matches), strict=True)
+    facts: dict[str, Scalar] = {
+        "layers_matched": len(matches),
+        "matched_in_order": all(a.layers[1] < b.layers[1] for a, b in pairwise(matches)),
+        "median_z_within_strata": float(np.median([match.mean("z") for match in matches])),
+        "median_rho": float(np.median([match.mean("rho") for match in matches])),
+        "candidate_neurons_found": float(np.mean(shares)),
+    }
+    experts = [found for match in matches for found in match.partners.items()]
+    if any(mine >= 0 or theirs >= 0 for mine, (theirs, _) in experts):
+        facts["units_compared"] = len(experts)
+        facts["units_recognised"] = sum(found.excess > 0.5 for _, (_, found) in experts)
+        facts["finders_per_neuron"] = float(np.mean(finders))
+    return facts
+
+
+def _table(matches: list[alignment.LayerMatch], placed: Placed) -> Table:
+    """One row per matched pair of layers; the last two columns compare the suspect's layer with its namesake."""
+    rows = []
+    for match in matches:
+        _, rho, p = placed.get((match.layers[0], DENSE), (0, None, None))
+        figures = (round(match.mean(q), 4) for q in ("rate", "excess", "z", "rho"))
+        rows.append((*match.layers, *figures, rho, p if p is None else alignment.floored(p)))
+    columns = (
+        "suspect layer",
+        "candidate layer",
+        "agreement",
+        "above chance",
+        "z within strata",
+        "ρ of legs",
+    )
+    return Table(title="Matched layers", columns=(*columns, "ρ in place", "p in place"), rows=tuple(rows))
+
+
+@hookimpl
+def forensics_probes() -> list[NeuronMatch]:
+    """Offers this probe."""
+    return [NeuronMatch()]

@@ -1,0 +1,241 @@
+"""Biases of queries, keys and values, coordinate by coordinate and with their signs.
+
+A head dimension is not exchangeable: under rotary embeddings its index carries a frequency, and the magnitudes of
+Q and K biases follow that frequency in every model, so magnitudes, curves of them and plain permutations are
+false-positive traps (methods §4.2, fact 4). Signs are free: turning a rotary pair by 180° in the queries and the keys
+of one KV group changes nothing a model computes, nor does negating one value dimension together with what reads it.
+So the test compares signed biases and flips exactly these signs. Magnitudes enter as scores of their ranks, which
+no such flip changes, so that a few huge biases cannot decide alone.
+
+Permutations of whole KV groups are symmetries as well. They are left out: every subgroup gives an exact test, and
+sign flips alone have a rigorous closed bound and need no assumption about heads resembling each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics import (
+    Abstain,
+    Checkpoint,
+    Exact,
+    Group,
+    Measurement,
+    Reason,
+    Scalar,
+    Series,
+    Sketch,
+    Sketcher,
+    SketchProbe,
+    Table,
+    TensorSpec,
+    alignment,
+    hookimpl,
+)
+
+KINDS = ("q_bias", "k_bias", "v_bias")
+FEWEST_UNITS = 16
+PANEL = "Signed agreement of biases"
+NULL = (
+    "the initialisations were drawn independently and neither training used the other's weights, so that each rotary "
+    "pair of a KV group (Q and K together) and each value dimension is as likely with either sign"
+)
+ABSENT = (
+    "has no Q, K or V biases; most architectures have none, and biases can be dropped or never added, "
+    "so absence alone says nothing about descent"
+)
+
+Floats = NDArray[np.float64]
+
+
+class Biases:
+    """Takes the bias vectors before the pass; wants nothing of it."""
+
+    def __init__(self, probe: QkvBias, checkpoint: Checkpoint) -> None:
+        self._probe = probe
+        shape = checkpoint.architecture
+        if min(shape.heads, shape.kv_heads, shape.head_dim) < 1 or shape.heads % shape.kv_heads:
+            detail = f"{shape.heads} heads over {shape.kv_heads} KV heads cannot be grouped"
+            raise Abstain(Reason.UNSUPPORTED, detail)
+        rotary = alignment.rotary_dimensions(
+            checkpoint.config, declared=shape.declared, rope=shape.rope, head_dim=shape.head_dim
+        )
+        self._facts: dict[str, Scalar] = {
+            "width": shape.width, "layers": shape.layers, "heads": shape.heads, "kv_heads": shape.kv_heads,
+            "head_dim": shape.head_dim, "rotary": rotary,
+        }  # fmt: skip
+        sizes = {"q_bias": shape.heads * shape.head_dim}
+        self._found = {
+            (kind, layer): bias
+            for kind in KINDS
+            for layer in range(shape.layers)
+            if (bias := checkpoint.vector(kind, layer)) is not None
+            and bias.size == sizes.get(kind, shape.kv_heads * shape.head_dim)
+        }
+
+    def wants(self, spec: TensorSpec) -> bool:  # noqa: ARG002
+        """Nothing: biases are offered before the pass."""
+        return False
+
+    def see(self, spec: TensorSpec, rows: NDArray[np.float32], start: int) -> None:
+        """Never called, since nothing is wanted."""
+
+    def finish(self) -> Sketch:
+        """The biases stacked by kind with their layers; abstains where there are none to use."""
+        if not self._found:
+            raise Abstain(Reason.MISSING_TENSORS, f"the checkpoint {ABSENT}")
+        usable = {place: bias for place, bias in self._found.items() if np.isfinite(bias).all()}
+        if not usable:
+            raise Abstain(Reason.NOT_FINITE, "every Q, K and V bias vector holds NaN or infinity")
+        usable = {place: bias for place, bias in usable.items() if bias.any()}
+        if not usable:
+            detail = "every Q, K and V bias is zero: they were never trained, or were folded away"
+            raise Abstain(Reason.NOT_INFORMATIVE, detail)
+        return self._probe.sketch(alignment.stack(usable, KINDS), self._facts)
+
+
+@dataclass(frozen=True)
+class Match:
+    """One bias vector as both models have it."""
+
+    kind: str
+    layer: int
+    products: Floats
+    """Products of the two signed scores, shape (size,)."""
+    norm: float
+    """Product of the lengths of the two score vectors."""
+    raw: float
+    """Signed correlation of the values themselves, about zero."""
+    magnitudes: float
+    """Correlation of magnitudes: high for any two models with rotary embeddings, and no evidence."""
+
+
+def _matches(suspect: Sketch, candidate: Sketch) -> list[Match]:
+    """Every bias both models have in the same layer."""
+    matches = []
+    for kind in KINDS:
+        sides = [alignment.unstack(sketch.arrays, kind) for sketch in (suspect, candidate)]
+        for layer in sorted(sides[0].keys() & sides[1].keys()):
+            a, b = sides[0][layer], sides[1][layer]
+            s, t = alignment.signed_scores(a), alignment.signed_scores(b)
+            lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+            matches.append(
+                Match(
+                    kind=kind,
+                    layer=layer,
+                    products=s * t,
+                    norm=float(np.linalg.norm(s) * np.linalg.norm(t)),
+                    raw=float(a @ b) / lengths if lengths > 0.0 else 0.0,
+                    magnitudes=alignment.pearson(np.abs(a), np.abs(b)) or 0.0,
+                )
+            )
+    return matches
+
+
+def pooled(matches: list[Match]) -> float:
+    """Signed correlation of the scores about zero, pooled over coordinates, in [−1, 1]."""
+    norm = sum(match.norm for match in matches)
+    return float(np.clip(sum(float(match.products.sum()) for match in matches) / max(norm, 1e-30), -1.0, 1.0))
+
+
+def _shown(matches: list[Match]) -> tuple[Table, tuple[Series, ...]]:
+    """One row and, over several layers, one line per kind of bias."""
+    rows, lines = [], []
+    for kind in dict.fromkeys(match.kind for match in matches):
+        of_kind = [match for match in matches if match.kind == kind]
+        raw, size = (float(np.mean([getattr(m, what) for m in of_kind])) for what in ("raw", "magnitudes"))
+        rows.append((kind, len(of_kind), pooled(of_kind), raw, size))
+        x, y = tuple(float(m.layer) for m in of_kind), tuple(pooled([m]) for m in of_kind)
+        line = Series(panel=PANEL, name=kind, x_label="layer", y_label="signed correlation", x=x, y=y)
+        lines += [line] if len(of_kind) > 1 else []
+    columns = ("bias", "layers", "signed scores", "signed values", "magnitudes (no evidence)")
+    return Table(title=PANEL, columns=columns, rows=tuple(rows)), tuple(lines)
+
+
+def _common_shape(suspect: Sketch, candidate: Sketch) -> tuple[int, int, int | None]:
+    """(KV heads, head dimensions, rotated dimensions) of both; abstains where heads or layers have no counterpart."""
+    for what in ("layers", "heads", "kv_heads", "head_dim"):
+        a, b = suspect.facts.get(what), candidate.facts.get(what)
+        if a != b:
+            detail = f"{what} differ ({a} and {b}), so biases cannot be paired by position"
+            raise Abstain(Reason.NOT_COMPARABLE, detail)
+    rotary, other = suspect.facts.get("rotary"), candidate.facts.get("rotary")
+    kv_heads, head_dim = int(str(suspect.facts["kv_heads"])), int(str(suspect.facts["head_dim"]))
+    return kv_heads, head_dim, rotary if isinstance(rotary, int) and rotary == other else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QkvBias(SketchProbe):
+    """Signed agreement of Q, K and V biases with an exact p-value."""
+
+    id: ClassVar[str] = "qkv-bias"
+    version: ClassVar[str] = "1.0"
+    title: ClassVar[str] = "Biases of queries, keys and values"
+    measures: ClassVar[str] = (
+        "Whether the signed biases of Q, K and V agree coordinate by coordinate, against an exact null of sign flips "
+        "that respects rotary pairs; defeated by permuting heads or value dimensions, or by dropping biases."
+    )
+    needs: ClassVar[str] = "Q, K or V biases in both, with equal heads and depth"
+    expected: ClassVar[str] = "derived: 0.5 to 1; unrelated: within 0.1 of 0, however alike the magnitudes"
+
+    draws: int = 9999
+    seed: int = 0
+
+    def sketcher(self, checkpoint: Checkpoint) -> Sketcher:
+        """Keeps every bias vector; they are small."""
+        return Biases(self, checkpoint)
+
+    def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
+        """Pooled signed correlation, and the sign-flip test of its sum."""
+        kv_heads, head_dim, rotary = _common_shape(suspect, candidate)
+        matches = _matches(suspect, candidate)
+        if not matches:
+            raise Abstain(Reason.NOT_COMPARABLE, "the two models have no bias of one kind in the same layer")
+        products = [(match.layer, match.kind == "v_bias", match.products) for match in matches]
+        flips = alignment.free_flips(products, kv_heads, alignment.sign_units(head_dim, rotary))
+        if np.count_nonzero(flips) < FEWEST_UNITS:
+            raise Abstain(Reason.TOO_SMALL, f"only {np.count_nonzero(flips)} signs can be flipped freely")
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        test = alignment.sign_flip_test(flips, draws=self.draws, rng=rng)
+        return _measurement(suspect, candidate, matches, test)
+
+
+def _measurement(
+    suspect: Sketch, candidate: Sketch, matches: list[Match], test: alignment.SymmetryTest
+) -> Measurement:
+    """The reading in words, figures and numbers."""
+    value, (table, lines) = pooled(matches), _shown(matches)
+    depth = int(str(suspect.facts["layers"]))
+    by_layer = [[m for m in matches if m.layer == layer] for layer in range(depth)]
+    method = test.method("joint flips of independent signs", "signs (or bundles of them)")
+    widths = [s.facts.get("width") for s in (suspect, candidate)]
+    return Measurement(
+        value=value,
+        quantity="signed correlation of Q, K and V bias scores, pooled over coordinates, −1 to 1",
+        summary=(
+            f"Over {len(matches)} bias vectors the signed biases agree at {value:.2f}; unrelated models lie near 0, "
+            f"and agreement this strong has probability at most {test.p:.1g} if nothing is shared."
+        ),
+        group=Group.NORM_AND_BIAS,
+        layers=tuple(pooled(found) if found else None for found in by_layer),
+        exact=Exact(p=test.p, null_hypothesis=NULL, method=method),
+        facts={
+            "width": min(w for w in widths if isinstance(w, int)),
+            "bias_vectors": len(matches),
+            "independent_signs": test.units,
+            "z": test.z,
+            "magnitudes_only_no_evidence": float(np.mean([m.magnitudes for m in matches])),
+        },
+        tables=(table,),
+        series=lines,
+    )
+
+
+@hookimpl
+def forensics_probes() -> list[SketchProbe]:
+    """Offers the probe."""
+    return [QkvBias()]
