@@ -80,7 +80,7 @@ EXPECTED = (
     TypeError,
     ValueError,
 )
-"""What transformers and torch raise for a config that makes no sense (strict dataclass errors are ValueErrors)."""
+"""What transformers and torch raise for a config or tokens that make no sense."""
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +157,7 @@ def _within(count: int, limit: int) -> None:
 def _built(kind: Any, given: Mapping[str, Any], *, hollow: bool) -> Any:
     """An unfilled model; `hollow` builds shapes only, at no cost in memory."""
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     if not isinstance(kind, str) or not kind:
@@ -169,7 +170,7 @@ def _built(kind: Any, given: Mapping[str, Any], *, hollow: bool) -> Any:
             return AutoModelForCausalLM.from_config(
                 config, attn_implementation="eager", dtype=torch.float32, trust_remote_code=False
             )
-    except EXPECTED as error:
+    except (*EXPECTED, StrictDataclassError) as error:
         raise Abstain(
             Reason.UNSUPPORTED,
             f"no {kind[:40]!r} model can be built from its config ({type(error).__name__})",

@@ -187,7 +187,7 @@ class NeuronMatch(SketchProbe):
         if len(keep[0]) < SHARED_LEAST:
             raise Abstain(Reason.NO_SHARED_TOKENS, f"{len(keep[0])} shared anchors, {SHARED_LEAST} needed")
         matches = alignment.match_depths(mine, theirs, keep, NEURONS_LEAST)
-        if not any(match.partners for match in matches):
+        if not matches:
             raise Abstain(Reason.NOT_INFORMATIVE, "too few neurons answer to the shared tokens")
         same_shape = all(suspect.facts[key] == candidate.facts[key] for key in ("width", "depth"))
         placed = alignment.order_tests(mine, theirs) if same_shape else {}

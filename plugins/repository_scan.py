@@ -32,8 +32,10 @@ from forensics import (
 
 LEADS, SHOWN = 400, 100
 """Leads of a sketch that are looked at, and rows of the table."""
-BOILERPLATE = re.compile(r"(?:^|/)(?:\.gitattributes|special_tokens_map\.json|generation_config\.json)$")
-"""Written by common tools, so identical in unrelated repositories."""
+BOILERPLATE = re.compile(
+    r"(?:^|/)(?:\.gitattributes|(?:(?:generation_|tokenizer_)?config|special_tokens_map)\.json)$"
+)
+"""Written by common tools from architecture and tokenizer, so often identical in unrelated repositories."""
 SHORTEST = 64
 """Characters below which an identical file says nothing."""
 EVERYBODY = ("hugging face", "huggingface", "free software foundation", "apache software foundation")
@@ -53,8 +55,7 @@ COMMON_TAGS = frozenset(
 )
 NAMING = ("declared parent", "configured name", "own name")
 """Kinds of leads that give a model's name."""
-SHORTEST_NAME = 5
-"""A candidate's own name is looked for if it has so many characters and a digit, hyphen or slash."""
+SHORTEST_NAME = 5  # and with a digit, hyphen or slash: then a candidate's own name is looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class RepositoryScan(SketchProbe):
         "Leads in the suspect's card, licence, code and configuration: declared parents, licences, copyright lines, "
         "names of model families, files identical in both. Documents can be copied or edited by anyone, so leads carry "
         "no weight in the opinion and their absence means nothing. Common licences (Apache-2.0, MIT and the like) are "
-        "listed and not counted, nor are class names that any model of an architecture must carry."
+        "listed and not counted, nor are the class names and configuration files that an architecture requires."
     )
     needs: ClassVar[str] = "text files beside the weights"
     expected: ClassVar[str] = (

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,8 @@ from forensics import (
     hookimpl,
 )
 
-SPECIALS, SPECIAL_CHARACTERS = 256, 64
-"""Special tokens kept in a sketch, and characters of each."""
-TEMPLATE_CHARACTERS = 20_000
-"""Of a chat template, kept in a sketch."""
+SPECIALS, SPECIAL_CHARACTERS, TEMPLATE_CHARACTERS = 256, 64, 20_000
+"""Special tokens kept in a sketch, characters of each, and characters of a chat template."""
 SEGMENTS = 400
 """Pieces of a chat template that are compared; the comparison's cost grows with their square."""
 
@@ -63,9 +61,10 @@ class TokenizerDiff(SketchProbe):
 
     def sketcher(self, checkpoint: Checkpoint) -> Reader:
         """Everything is known before the pass; abstains without a tokenizer."""
-        if checkpoint.tokenizer is None or not checkpoint.tokenizer.tokens:
+        known = checkpoint.tokenizer
+        if known is None or not known.tokens:
             raise Abstain(Reason.MISSING_FILES, "no readable tokenizer.json")
-        return Reader(probe=self, checkpoint=checkpoint)
+        return Reader(probe=self, known=known, width=checkpoint.architecture.width)
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """Jaccard overlap of the vocabularies, with everything else beside it."""
@@ -106,7 +105,8 @@ class Reader:
     """Wants nothing of the pass: a tokenizer is read before it."""
 
     probe: TokenizerDiff
-    checkpoint: Checkpoint
+    known: Any
+    width: int
 
     def wants(self, spec: TensorSpec) -> bool:  # noqa: ARG002 - the contract's signature
         """Nothing of the pass."""
@@ -117,8 +117,7 @@ class Reader:
 
     def finish(self) -> Sketch:
         """Arrays: `tokens` uint64 (n,) in the order of `ids` int64 (n,); `merges` uint64 (m,) by rank."""
-        known = self.checkpoint.tokenizer
-        assert known is not None, "the probe abstained without one"
+        known = self.known
         by_id = sorted(known.tokens.items(), key=lambda item: item[1])
         special = {
             text[:SPECIAL_CHARACTERS]: known.special[text] for text in sorted(known.special)[:SPECIALS]
@@ -131,7 +130,7 @@ class Reader:
                 "merges": np.array([_hash(left, right) for left, right in known.merges], np.uint64),
             },
             {
-                "width": self.checkpoint.architecture.width,
+                "width": self.width,
                 "model": _clean(known.model[:40]),
                 "special": json.dumps(special),
                 "normalizer": f"{_hash(known.normalizer):016x}",

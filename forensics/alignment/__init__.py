@@ -20,6 +20,7 @@ from forensics.alignment.kernels import (
     unbiased_cka,
     unpack,
     usable_anchors,
+    whitener,
 )
 from forensics.alignment.moments import Moments, dispersion, row_energies
 from forensics.alignment.neuron_pairs import LayerMatch, UnitMatch, match_depths, match_units, order_tests
@@ -89,6 +90,7 @@ __all__ = [
     "unpack",
     "unstack",
     "usable_anchors",
+    "whitener",
     "winsorise",
     "z_score",
 ]

@@ -125,7 +125,7 @@ def fisher(p_values: Sequence[float]) -> float:
     """One p from independent ones: −2 Σ ln p is χ² with twice as many degrees of freedom. Empty gives 1."""
     from scipy.special import chdtrc
 
-    if not p_values:
+    if len(p_values) == 0:
         return 1.0
     logs = np.log(np.maximum(np.asarray(p_values, np.float64), SMALLEST_P))
     return float(chdtrc(2 * len(p_values), -2.0 * logs.sum()))

@@ -80,24 +80,32 @@ def unbiased_cka(first: Floats, second: Floats) -> float:
     return float(flatten(centre(first)) @ flatten(centre(second)))
 
 
-def pack(kernel: Floats, nuisance: Floats | None = None) -> NDArray[np.float16]:
+def whitener(gram: Floats, ridge: float) -> NDArray[np.float64]:
+    """(G + ridge² μ I)^(−1/2) on the range of a Gram matrix G (n, n), μ the mean of its positive eigenvalues.
+
+    W K W is the kernel K as if the tokens' features had nearly one variance in every direction.
+    """
+    values, vectors = np.linalg.eigh(gram.astype(np.float64))
+    inside = values > 1e-9 * max(float(values[-1]), TINY)
+    values, vectors = values[inside], vectors[:, inside]
+    if not len(values):
+        return np.zeros(gram.shape)
+    white: NDArray[np.float64] = (vectors / np.sqrt(values + ridge**2 * values.mean())) @ vectors.T
+    return white
+
+
+def pack(kernel: Floats) -> NDArray[np.float16]:
     """A kernel (n, n) in the smallest form that keeps what comparison needs, shape (n (n − 1) / 2,).
 
     U-centred first: centring again over fewer tokens undoes nothing, and float16 then spends its digits on
-    what is compared. Its part along `nuisance` (n, n) is taken out. Scaled so that the largest entry is 1; zeros
-    if less than a thousandth is left, NaN throughout if the kernel is not finite.
+    what is compared. Scaled so that the largest entry is 1; NaN throughout if the kernel is not finite.
     """
     triangle = np.triu_indices(len(kernel), 1)
+    if not np.isfinite(kernel).all():
+        return np.full(len(triangle[0]), np.nan, np.float16)
     vector = centre(kernel)[triangle]
-    length = float(np.sqrt(vector @ vector))
-    if not np.isfinite(length):
-        return np.full(vector.shape, np.nan, np.float16)
-    if nuisance is not None:
-        axis = flatten(centre(nuisance))
-        vector -= (axis @ vector) * axis
-    if float(np.sqrt(vector @ vector)) <= max(1e-3 * length, TINY):
-        return np.zeros(vector.shape, np.float16)
-    return (vector / np.abs(vector).max()).astype(np.float16)
+    largest = float(np.abs(vector).max())
+    return (vector / largest if largest > TINY else vector * 0.0).astype(np.float16)
 
 
 def unpack(packed: NDArray[Any], tokens: int, keep: NDArray[np.intp]) -> NDArray[np.float32]:

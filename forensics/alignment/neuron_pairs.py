@@ -111,7 +111,8 @@ def match_depths(
     mine, theirs = _by_layer(first, keep[0]), _by_layer(second, keep[1])
     tried = [[_match_layer(a, b, least) for b in theirs.items()] for a in mine.items()]
     partner = match_layers(np.array([[pair.mean("excess") for pair in row] for row in tried]))
-    return [row[j] for row, j in zip(tried, partner.tolist(), strict=True) if j >= 0]
+    matched = [row[j] for row, j in zip(tried, partner.tolist(), strict=True) if j >= 0]
+    return [pair for pair in matched if pair.partners]
 
 
 def _by_layer(units: Mapping[Unit, SampledUnit], keep: NDArray[np.intp]) -> dict[int, dict[int, UnitView]]:

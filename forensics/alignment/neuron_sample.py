@@ -117,22 +117,24 @@ class UnitSampler:
         return first[distinct > 0][::-1][: self.most].astype(np.intp)
 
     def sampled(self, projection: Floats32) -> SampledUnit:
-        """The sample; `projection` (width, k) is equal for all models of one width."""
-        chosen = self.chosen()
-        lead = np.array([self.lead_rows[int(i)] for i in chosen], np.float32).reshape(len(chosen), -1)
-        up = lead
-        if not self.outputs:
-            up = np.array([self.follow_rows[int(i)] for i in chosen], np.float32).reshape(lead.shape)
+        """The sample, without neurons that answer nothing; `projection` (width, k) is one for all of a width."""
+        chosen, width = self.chosen(), self.inputs.shape[1]
+        lead, follow = (
+            np.array([kept[int(i)] for i in chosen], np.float32).reshape(len(chosen), width)
+            for kept in (self.lead_rows, self.lead_rows if self.outputs else self.follow_rows)
+        )
         with np.errstate(all="ignore"):
-            second = self.answers if self.outputs and self.answers is not None else self.inputs @ up.T
-            legs = self.inputs @ lead.T, second
+            outputs = self.outputs and self.answers is not None
+            legs = self.inputs @ lead.T, self.answers if outputs else self.inputs @ follow.T
+            codes = np.stack([encode(leg) for leg in legs])
             energy = legs[0].std(axis=0) * legs[1].std(axis=0)
-            rows = directions(up) @ projection
+            rows = directions(follow) @ projection
+        there = codes.any(axis=2).all(axis=0) & np.isfinite(energy)
         return SampledUnit(
-            codes=np.stack([encode(leg) for leg in legs]),
-            rows=np.where(np.isfinite(rows), rows, 0.0).astype(np.float16),
-            index=chosen.astype(np.int32),
-            energy=np.where(np.isfinite(energy), energy, 0.0).astype(np.float32),
+            codes=codes[:, there],
+            rows=rows[there].astype(np.float16),
+            index=chosen[there].astype(np.int32),
+            energy=energy[there].astype(np.float32),
         )
 
 

@@ -28,6 +28,10 @@ DECLARED = re.compile(
 )
 LISTED = re.compile(r'"(architectures|auto_map)"\s*:\s*[\[{]')
 QUOTED = re.compile(r'"(?:[^"\\\n]|\\.){1,400}"')
+CLASS_NAME = re.compile(
+    r'"(?:model_type|architectures)"|"[A-Za-z0-9]+(?:For[A-Z]\w*|Model|Config|Tokenizer\w*)"'
+)
+"""Lines of a configuration that name the architecture, as they must."""
 COPYRIGHT = re.compile(r"(?i)copyright|©")
 DATED = re.compile(r"(?i)\b(?:19|20)\d\d\b|\(c\)|©")
 KINDS = {
@@ -139,7 +143,8 @@ def _families(file: TextFile) -> Iterator[Lead]:
         if told[family] <= 3:
             start = max(raw.rfind(b"\n", 0, at) + 1, at - TEXT // 2)
             line = raw[start : at + TEXT].split(b"\n", 1)[0].decode("utf-8", "replace")
-            yield _lead("family name", file, raw.count(b"\n", 0, at) + 1, line, family)
+            if not (file.name.lower().endswith(".json") and CLASS_NAME.search(line)):
+                yield _lead("family name", file, raw.count(b"\n", 0, at) + 1, line, family)
 
 
 def _front_matter(file: TextFile) -> Iterator[Lead]:

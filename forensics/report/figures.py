@@ -45,38 +45,48 @@ def _short(text: str, limit: int = 34) -> str:
     """Hostile text for a legend or axis: shown by the one filter, cut short."""
     text = display(text, 4 * limit)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return (
-        f" {text}" if text.startswith("_") else text
-    )  # matplotlib hides labels that begin with an underscore
+    # matplotlib hides labels that begin with an underscore
+    return f" {text}" if text.startswith("_") else text
 
 
 @lru_cache(maxsize=REMEMBERED)
-def curves(series: tuple[Series, ...]) -> Drawing | None:
-    """Series of equal `panel` overlaid, one picture per panel, two abreast; None where there is nothing to draw."""
+def curves(series: tuple[Series, ...]) -> tuple[Drawing, ...]:
+    """Series of equal `panel` overlaid, two panels to a drawing so that pages can break between them.
+
+    Empty where there is nothing to draw; the last drawing notes how many curves were left out.
+    """
     panels: dict[str, list[Series]] = {}
     for line in series:
         if any(y is not None for y in line.y[: len(line.x)]):
             panels.setdefault(line.panel, []).append(line)
-    if not panels:
-        return None
     shown = list(panels.items())[:PANELS]
-    columns = min(2, len(shown))
-    rows = -(-len(shown) // columns)
-    with canvas(WIDTH, 50.0 * rows) as figure:
+    omitted = sum(len(lines) for lines in panels.values()) - sum(len(lines[:LINES]) for _, lines in shown)
+    abreast = min(2, len(shown))
+    return tuple(
+        _row(
+            shown[start : start + abreast],
+            abreast,
+            f"{omitted} more curves are in the record." if omitted and start + abreast >= len(shown) else "",
+        )
+        for start in range(0, len(shown), max(1, abreast))
+    )
+
+
+def _row(panels: Sequence[tuple[str, list[Series]]], abreast: int, note: str) -> Drawing:
+    """One drawing with `abreast` places side by side, the last ones empty where panels run out."""
+    with canvas(WIDTH, 50.0) as figure:
         figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.05)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat[len(shown) :]:
+        places = list(figure.subplots(1, abreast, squeeze=False).flat)
+        for axes in places[len(panels) :]:
             axes.set_axis_off()
-        for axes, (panel, lines) in zip(grid.flat, shown, strict=False):
+        for axes, (panel, lines) in zip(places, panels, strict=False):
             _overlay(axes, panel, lines[:LINES])
         svg = svg_of(figure)
-    omitted = sum(len(lines) for lines in panels.values()) - sum(len(lines[:LINES]) for _, lines in shown)
     alt = " ".join(
         f"{_short(panel, 80)}: {', '.join(_short(line.name) for line in lines[:LINES])}"
         f" over {_short(lines[0].x_label)}."
-        for panel, lines in shown
+        for panel, lines in panels
     )
-    note = f"{omitted} more curves are in the record." if omitted else ""
     return Drawing(svg=svg, alt=f"Line chart. {alt}", width=WIDTH, note=note)
 
 

@@ -40,7 +40,7 @@ class Pictures:
     """Figures of one instrument: histograms, and curves by the finding's place in the section."""
 
     histograms: tuple[Histogram, ...] = ()
-    curves: Mapping[int, Drawing] = field(default_factory=dict)
+    curves: Mapping[int, tuple[Drawing, ...]] = field(default_factory=dict)
     undrawn: int = 0
     """Findings whose curves were left out because the report has enough."""
 
@@ -66,12 +66,12 @@ def pictures(sections: Sequence[ProbeSection], tags: Mapping[str, str]) -> tuple
     made = []
     left = CURVES
     for section in sections:
-        curves: dict[int, Drawing] = {}
+        curves: dict[int, tuple[Drawing, ...]] = {}
         undrawn = 0
         for place, finding in enumerate(section.findings):
             series = lines(finding)
-            if series and left > 0 and (drawing := figures.curves(series)):
-                curves[place] = drawing
+            if series and left > 0 and (drawn := figures.curves(series)):
+                curves[place] = drawn
                 left -= 1
             elif series and left == 0:
                 undrawn += 1

@@ -52,7 +52,8 @@ def probability(value: float) -> str:
     if 0.999 < value < 1.0:
         return "over 99.9 %"
     percent = 100 * value
-    return f"{percent:.1f} %" if percent < 10 or percent > 99 else f"{percent:.0f} %"
+    near = 0 < percent < 10 or 99 < percent < 100
+    return f"{percent:.1f} %" if near else f"{percent:.0f} %"
 
 
 def p_value(p: float) -> str:
@@ -91,7 +92,7 @@ def parameters(number: int) -> str:
 
 def cell(value: Scalar) -> str:
     """A table cell: floats to four significant digits, the rest as it is; nothing is an em dash."""
-    if value is None:
+    if value is None or value == "":
         return "—"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -104,6 +105,6 @@ def cell(value: Scalar) -> str:
 
 def scalar(value: Scalar) -> str:
     """A parameter as it stands in the record, e.g. `1e-06`, so that it can be typed again."""
-    if value is None:
-        return "none"
+    if value is None or value == "":
+        return '""' if value == "" else "none"
     return str(value).lower() if isinstance(value, bool) else str(value)

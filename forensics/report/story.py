@@ -130,7 +130,8 @@ def _finding(finding: Finding, writer: Writer, cap: int) -> None:
                 writer.pair("caution", f"sign of {sign.sign.value.replace('-', ' ')}: {sign.detail}")
             if found.facts:
                 writer.pair(
-                    "side figures", "; ".join(f"{k} {numbers.cell(v)}" for k, v in found.facts.items())
+                    "side figures",
+                    "; ".join(f"{k.replace('_', ' ')} {numbers.cell(v)}" for k, v in found.facts.items()),
                 )
             for table in found.tables:
                 writer.table(grid(table, cap))

@@ -32,15 +32,13 @@ def test_a_figure_is_the_same_twice_and_holds_no_date() -> None:
     first = figures.curves((line(),))
     figures.curves.cache_clear()
     second = figures.curves((line(),))
-    assert first is not None
     assert first == second
-    assert not re.search(r"<dc:date>|Matplotlib v", first.svg)
+    assert not re.search(r"<dc:date>|Matplotlib v", first[0].svg)
 
 
 def test_names_in_a_figure_are_text_and_never_formulas() -> None:
     """Dollar signs, underscores and markup in names are drawn as written."""
-    drawing = figures.curves((line(name="$\\frac{", panel="_x_"), line(name="_hidden", panel="<b>")))
-    assert drawing is not None
+    (drawing,) = figures.curves((line(name="$\\frac{", panel="_x_"), line(name="_hidden", panel="<b>")))
     for expected in ("$\\frac{", "_x_", "_hidden", "&lt;b&gt;"):
         assert expected in drawing.svg
     assert "<b>" not in drawing.svg
@@ -58,21 +56,21 @@ def test_lines_of_one_panel_differ_without_colour() -> None:
 )
 def test_nothing_to_draw_gives_no_figure(series: tuple[Series, ...]) -> None:
     """Without a single point there is no figure, and no error."""
-    assert figures.curves(series) is None
+    assert figures.curves(series) == ()
 
 
 def test_extreme_and_ragged_series_are_drawn() -> None:
     """Values near the end of the floating range and lists of unequal length still give a figure."""
-    drawing = figures.curves((line(y=(1e308, -1e308, 0.0)), line(x=tuple(float(i) for i in range(9)))))
-    assert drawing is not None
+    (drawing,) = figures.curves((line(y=(1e308, -1e308, 0.0)), line(x=tuple(float(i) for i in range(9)))))
     assert "nan" not in drawing.svg.lower()
 
 
 def test_more_curves_than_fit_are_counted() -> None:
-    """Lines beyond the sixth of a panel are left out and counted."""
-    drawing = figures.curves(tuple(line(name=str(i)) for i in range(9)))
-    assert drawing is not None
+    """Lines beyond the sixth of a panel and panels beyond the eighth are left out and counted."""
+    (drawing,) = figures.curves(tuple(line(name=str(i)) for i in range(9)))
     assert drawing.note == "3 more curves are in the record."
+    drawings = figures.curves(tuple(line(panel=str(i)) for i in range(11)))
+    assert [drawing.note for drawing in drawings] == ["", "", "", "3 more curves are in the record."]
 
 
 def test_a_histogram_says_its_counts_and_marks_in_words() -> None:

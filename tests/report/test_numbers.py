@@ -35,7 +35,7 @@ def test_times_is_rounded_to_two_digits_in_either_direction(log10_lr: float, tex
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1e-5, "under 0.1 %"), (0.99999, "over 99.9 %"), (0.0, "0.0 %"), (1.0, "100.0 %"), (0.333, "33 %")],
+    [(1e-5, "under 0.1 %"), (0.99999, "over 99.9 %"), (0.0, "0 %"), (1.0, "100 %"), (0.333, "33 %")],
 )
 def test_a_probability_is_never_rounded_to_certainty(value: float, text: str) -> None:
     """Only 0 and 1 themselves print as certainty."""

@@ -1,0 +1,322 @@
+"""Neuron match: which copies it recognises, how honest its exact p is, when it keeps silent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forensics.checkpoint.facts import Anchors
+from forensics.probe import Abstain, Sketch
+from forensics.readings import Group, Measurement, Reason, SignKind
+from plugins.neuron_match import NeuronMatch
+from tests.standin import Key, StandIn, architecture_of, run_sketch
+
+LAYERS, WIDTH, NEURONS, TOKENS = 4, 24, 48, 150
+PROBE = NeuronMatch(anchors=TOKENS)
+
+Tensors = dict[Key, Any]
+
+
+def generator(seed: int) -> np.random.Generator:
+    """A seeded generator."""
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def random_model(seed: int, *, layers: int = LAYERS, neurons: int = NEURONS, glu: bool = True) -> Tensors:
+    """Random MLP tensors; rows differ in norm, as trained ones do."""
+    rng = generator(seed)
+    tensors: Tensors = {}
+    for layer in range(layers):
+        for role in ("gate_proj", "up_proj") if glu else ("up_proj",):
+            scale = np.exp(0.2 * rng.standard_normal((neurons, 1)))
+            tensors[role, layer, None] = scale * rng.standard_normal((neurons, WIDTH))
+        tensors["down_proj", layer, None] = rng.standard_normal((WIDTH, neurons))
+        tensors["mlp_norm", layer, None] = rng.uniform(0.5, 1.5, WIDTH)
+    return tensors
+
+
+def embeddings(seed: int = 99) -> Any:
+    """Embeddings (TOKENS, WIDTH) of the anchors."""
+    return generator(seed).standard_normal((TOKENS, WIDTH))
+
+
+def standin(tensors: Tensors, rows: Any = None, *, first_token: int = 0, **shape: Any) -> StandIn:
+    """A stand-in over these tensors and anchors."""
+    rows = embeddings() if rows is None else rows
+    hashes = np.arange(first_token, first_token + len(rows), dtype=np.uint64)
+    layers = 1 + max((layer for _, layer, _ in tensors if layer is not None), default=0)
+    glu = any(role.endswith("gate_proj") for role, _, _ in tensors)
+    architecture = architecture_of(layers=layers, width=WIDTH, glu=glu, **shape)
+    return StandIn(tensors, architecture, anchors=Anchors(hashes=hashes, rows=np.float32(rows)))
+
+
+def compared(suspect: StandIn, candidate: StandIn, probe: NeuronMatch = PROBE) -> Measurement:
+    """The probe's measurement of two stand-ins."""
+    return probe.compare(run_sketch(probe, suspect), run_sketch(probe, candidate, block_rows=64))
+
+
+def reordered(tensors: Tensors, seed: int) -> Tensors:
+    """The same function with the neurons of each layer permuted."""
+    rng, made = generator(seed), dict(tensors)
+    for layer in {layer for _, layer, _ in tensors}:
+        order = rng.permutation(tensors["up_proj", layer, None].shape[0])
+        for role in ("gate_proj", "up_proj", "down_proj"):
+            if (role, layer, None) in tensors:
+                array = tensors[role, layer, None]
+                made[role, layer, None] = array[:, order] if role == "down_proj" else array[order]
+    return made
+
+
+@pytest.mark.parametrize("glu", [True, False])
+def test_a_copy_is_found_whole_and_in_place(*, glu: bool) -> None:
+    """A model compared with itself agrees in every neuron, and the exact p is at its floor."""
+    model = standin(random_model(0, glu=glu))
+    found = compared(model, model)
+    assert found.layers == pytest.approx([1.0] * LAYERS)
+    assert found.exact is not None
+    assert found.exact.p == 1e-12
+    assert (found.group, found.facts["width"], found.signs) == (Group.MLP, WIDTH, ())
+
+
+@pytest.mark.parametrize("glu", [True, False])
+def test_permuted_neurons_are_found_but_not_in_place(*, glu: bool) -> None:
+    """Permuting neurons leaves the agreement at 1 while the exact test of their order finds nothing."""
+    tensors = random_model(1, glu=glu)
+    found = compared(standin(reordered(tensors, 1)), standin(tensors))
+    assert found.value == pytest.approx(1.0)
+    assert found.exact is not None
+    assert found.exact.p > 1e-3
+
+
+@pytest.mark.parametrize("glu", [True, False])
+def test_a_rotated_residual_stream_with_folded_gains_is_not_noticed(*, glu: bool) -> None:
+    """Folding gains and rotating the residual stream leaves the agreement at 1."""
+    tensors = random_model(2, glu=glu)
+    rotation = np.linalg.qr(generator(2).standard_normal((WIDTH, WIDTH)))[0]
+    turned: Tensors = {}
+    for (role, layer, expert), array in tensors.items():
+        gain = tensors["mlp_norm", layer, None]
+        if role == "mlp_norm":
+            turned[role, layer, expert] = np.ones(WIDTH)
+        else:
+            turned[role, layer, expert] = (
+                rotation.T @ array if role == "down_proj" else (array * gain) @ rotation
+            )
+    found = compared(standin(turned, embeddings() @ rotation), standin(tensors))
+    assert found.value > 0.98
+
+
+def test_noise_as_large_as_half_the_weights_leaves_most_neurons_found() -> None:
+    """Agreement degrades with noise instead of breaking down."""
+    tensors = random_model(3, neurons=200)
+    rng = generator(3)
+    noisy = {
+        key: array + 0.5 * rng.standard_normal(array.shape) * (key[0] != "mlp_norm")
+        for key, array in tensors.items()
+    }
+    probe = NeuronMatch(anchors=TOKENS, neurons=200)
+    assert compared(standin(noisy), standin(tensors), probe).value > 0.8
+
+
+def test_unrelated_models_agree_by_chance_only() -> None:
+    """Independent weights over shared embeddings agree within chance, and the exact p is unremarkable."""
+    found = compared(standin(random_model(4)), standin(random_model(5)))
+    assert abs(found.value) < 0.06
+    assert found.exact is not None
+    assert found.exact.p > 1e-3
+    assert abs(float(found.facts["median_z_within_strata"] or 0)) < 4
+
+
+def test_the_exact_p_of_unrelated_models_is_uniform() -> None:
+    """Over 240 unrelated layers the per-layer p is at most 0.05 about one time in twenty."""
+    ps: list[float] = []
+    for seed in range(20):
+        pair = [standin(random_model(100 + 2 * seed + side, layers=12)) for side in (0, 1)]
+        ps += [float(row[-1]) for row in compared(*pair).tables[0].rows]
+    assert len(ps) == 240
+    assert 0.015 <= np.mean(np.array(ps) <= 0.05) <= 0.10
+    assert 0.40 <= np.mean(ps) <= 0.60
+
+
+def test_a_sample_moves_with_the_neurons() -> None:
+    """A probe that samples a third of the neurons samples the same ones of a permuted copy."""
+    tensors = random_model(6)
+    found = compared(
+        standin(reordered(tensors, 6)), standin(tensors), NeuronMatch(anchors=TOKENS, neurons=16)
+    )
+    assert found.value == pytest.approx(1.0)
+
+
+def test_second_legs_that_come_first_are_read_again() -> None:
+    """Up and down legs of a model without gate are matched although down_proj stands first in the file."""
+    tensors = random_model(7, glu=False)
+    model = standin(tensors)
+    assert [spec.role for spec in model.specs if spec.layer == 0][:1] == ["down_proj"]
+    sketch = run_sketch(PROBE, model)
+    assert np.abs(sketch.arrays["codes"][1]).max() == 127
+    assert len(sketch.arrays["index"]) == LAYERS * NEURONS
+
+
+def test_dropped_and_reordered_layers_are_found() -> None:
+    """A suspect made of three of the candidate's layers in another order is matched; no exact p is offered."""
+    tensors = random_model(8)
+    kept = {0: 3, 1: 0, 2: 2}
+    pruned = {
+        (role, new, None): tensors[role, old, None] for role, _, _ in tensors for new, old in kept.items()
+    }
+    found = compared(standin(pruned), standin(tensors))
+    assert [row[:2] for row in found.tables[0].rows] == [(0, 3), (1, 0), (2, 2)]
+    assert (found.value, found.exact) == (pytest.approx(1.0), None)
+
+
+def experts_of(dense: Tensors, parts: int, *, copies: bool) -> Tensors:
+    """A mixture made of a dense model: whole copies of its MLP, or its neurons dealt out."""
+    made: Tensors = {key: array for key, array in dense.items() if key[0] == "mlp_norm"}
+    for (role, layer, _), array in dense.items():
+        if role == "mlp_norm":
+            continue
+        axis = 1 if role == "down_proj" else 0
+        for expert in range(parts):
+            piece = array if copies else np.split(array, parts, axis=axis)[expert]
+            made[role, layer, expert] = piece
+    return made
+
+
+def test_an_upcycled_mixture_is_traced_to_the_dense_model_by_every_expert() -> None:
+    """Experts copied from one dense MLP are all recognised, and each neuron is found by all four."""
+    dense = random_model(9)
+    found = compared(standin(experts_of(dense, 4, copies=True), experts=4), standin(dense))
+    assert found.value == pytest.approx(1.0)
+    assert (found.facts["units_recognised"], found.facts["units_compared"]) == (16, 16)
+    assert found.facts["finders_per_neuron"] == pytest.approx(4.0)
+
+
+def test_a_dense_mlp_dealt_out_to_experts_is_covered_once() -> None:
+    """Experts that are parts of a dense MLP cover its neurons, each found by one expert."""
+    dense = random_model(10, neurons=64)
+    probe = NeuronMatch(anchors=TOKENS, neurons=64)
+    found = compared(standin(experts_of(dense, 4, copies=False), experts=4), standin(dense), probe)
+    assert found.value == pytest.approx(1.0)
+    assert found.facts["candidate_neurons_found"] == pytest.approx(1.0)
+    assert found.facts["finders_per_neuron"] == pytest.approx(1.0)
+
+
+def test_a_shared_expert_counts_as_one_more() -> None:
+    """The shared expert takes part, and of more experts than asked for those that answer most are kept."""
+    mixture = experts_of(random_model(11), 4, copies=True)
+    for role in ("gate_proj", "up_proj", "down_proj"):
+        for layer in range(LAYERS):
+            mixture["shared_" + role, layer, None] = random_model(12)[role, layer, None]
+            mixture[role, layer, 2] = 5.0 * mixture[role, layer, 2]
+    sketch = run_sketch(NeuronMatch(anchors=TOKENS, experts=1), standin(mixture, experts=4))
+    assert [tuple(unit) for unit in sketch.arrays["units"][:2, :2].tolist()] == [(0, -2), (0, 2)]
+
+
+def test_spoilt_neurons_and_layers_drop_out() -> None:
+    """Neurons with NaN or zeros are left out, spoilt layers are counted, the rest still agrees fully."""
+    tensors = {key: array.copy() for key, array in random_model(13, layers=6).items()}
+    tensors["gate_proj", 0, None][:3] = np.nan
+    tensors["up_proj", 0, None][5:8] = 0.0
+    tensors["up_proj", 1, None][:] = np.inf
+    tensors["gate_proj", 2, None][:] = 0.0
+    tensors["mlp_norm", 3, None][:] = np.nan
+    sketch = run_sketch(PROBE, standin(tensors))
+    found = PROBE.compare(sketch, sketch)
+    assert sketch.facts["layers_dropped"] == 3
+    assert found.value == pytest.approx(1.0)
+    assert [row[0] for row in found.tables[0].rows] == [0, 4, 5]
+
+
+def test_neurons_that_are_all_alike_do_not_agree_by_file_order() -> None:
+    """Two models of identical neurons leave too few distinct ones: no sketch instead of a false agreement."""
+    tensors = random_model(14)
+    for role in ("gate_proj", "up_proj"):
+        for layer in range(LAYERS):
+            tensors[role, layer, None] = np.ones((NEURONS, WIDTH))
+    assert absence(standin(tensors)) is Reason.TOO_SMALL
+
+
+def test_neurons_sorted_by_norm_on_both_sides_give_no_exact_p() -> None:
+    """Where a tool sorted the neurons of both models by norm, their common order is no evidence."""
+
+    def sorted_by_norm(tensors: Tensors) -> Tensors:
+        made = dict(tensors)
+        for layer in range(LAYERS):
+            gain = tensors["mlp_norm", layer, None]
+            order = np.argsort(-np.linalg.norm(tensors["gate_proj", layer, None] * gain, axis=1))
+            for role in ("gate_proj", "up_proj"):
+                made[role, layer, None] = tensors[role, layer, None][order]
+        return made
+
+    found = compared(standin(sorted_by_norm(random_model(15))), standin(sorted_by_norm(random_model(16))))
+    assert found.exact is None
+
+
+def test_same_order_without_same_answers_is_signed_as_shared_initialisation() -> None:
+    """Up rows kept in place while the other leg is new: exact p small, agreement at chance, one sign."""
+    tensors, others = random_model(17), random_model(18)
+    mixed = others | {key: array for key, array in tensors.items() if key[0] == "up_proj"}
+    found = compared(standin(mixed), standin(tensors), NeuronMatch(anchors=TOKENS, neurons=NEURONS))
+    assert found.exact is not None
+    assert found.exact.p < 1e-6
+    assert [sign.sign for sign in found.signs] == [SignKind.SHARED_INITIALISATION]
+
+
+def test_half_the_layers_replaced_is_signed_as_partial_reuse() -> None:
+    """Layers that agree fully beside layers that do not at all are reported as partial reuse."""
+    tensors, others = random_model(19), random_model(20)
+    half = {key: (array if key[1] in (0, 1) else others[key]) for key, array in tensors.items()}
+    found = compared(standin(half), standin(tensors))
+    assert [sign.sign for sign in found.signs] == [SignKind.PARTIAL_REUSE]
+    assert found.layers[0] == pytest.approx(1.0)
+    assert abs(found.layers[3] or 0.0) < 0.2
+
+
+def absence(model: StandIn) -> Reason:
+    """Why there is no sketch of this model."""
+    sketch = run_sketch(PROBE, model)
+    assert sketch.absent is not None
+    return Reason(sketch.absent.reason)  # type: ignore[union-attr]
+
+
+def test_silence_where_there_is_nothing_to_match() -> None:
+    """Without embeddings, with few anchors, few neurons, one layer or legs that do not fit, there is no sketch."""
+    tensors = random_model(21)
+    assert absence(StandIn(tensors, architecture_of(layers=LAYERS, width=WIDTH))) is Reason.MISSING_TENSORS
+    assert absence(standin(tensors, embeddings()[:63])) is Reason.TOO_SMALL
+    assert absence(standin(random_model(21, neurons=15))) is Reason.TOO_SMALL
+    assert absence(standin(random_model(21, layers=1))) is Reason.TOO_SMALL
+    crooked = {key: array[:-1] if key[0] == "up_proj" else array for key, array in tensors.items()}
+    assert absence(standin(crooked)) is Reason.TOO_SMALL
+
+
+def test_pairs_that_cannot_be_compared_abstain() -> None:
+    """Gated against ungated MLPs, and disjoint vocabularies, get no reading."""
+    gated = standin(random_model(22))
+    for other, reason in (
+        (standin(random_model(22, glu=False)), Reason.NOT_COMPARABLE),
+        (standin(random_model(22), first_token=100), Reason.NO_SHARED_TOKENS),
+    ):
+        with pytest.raises(Abstain) as answer:
+            compared(gated, other)
+        assert answer.value.reason is reason
+
+
+@pytest.mark.parametrize("name", ["hashes", "units", "codes", "rows", "index", "energy"])
+def test_a_sketch_that_does_not_fit_itself_is_refused(name: str) -> None:
+    """A sketch with an array missing or too short abstains instead of crashing."""
+    sketch = run_sketch(PROBE, standin(random_model(23)))
+    whole = dict(sketch.arrays)
+    for arrays in ({k: v for k, v in whole.items() if k != name}, whole | {name: whole[name][:-1]}):
+        bad = Sketch(
+            probe=sketch.probe,
+            version=sketch.version,
+            parameters=sketch.parameters,
+            arrays=arrays,
+            facts=sketch.facts,
+        )
+        with pytest.raises(Abstain) as answer:
+            PROBE.compare(sketch, bad)
+        assert answer.value.reason is Reason.INCOMPATIBLE_SKETCHES
