@@ -81,7 +81,9 @@ def write(folder: Path, shape: Shape, seed: int, noise: float) -> None:
             flush()
     if shard:
         flush()
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": weight_map})
+    )
     (folder / "config.json").write_text(json.dumps(config(shape)))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(shape.vocabulary)))
 

@@ -15,7 +15,7 @@ from forensics.errors import CheckpointError
 from forensics.evidence import weighing
 from forensics.gather import Gatherer, Read, Watch
 from forensics.readings import Outcome
-from forensics.records import Case, Dossier, Environment, Finding, Problem, ProbeUsed, Tool
+from forensics.records import Case, Dossier, Environment, Finding, ProbeUsed, Problem, Tool
 from forensics.registry import OURS, Offered, Registry
 
 PACKAGES = (
