@@ -4,17 +4,17 @@ For each of q, k, v (and o, from its output side) the kernel K = Z Zᵀ with Z =
 Ē their normed embedding rows and γ the gain in front of attention. K does not change under rotation or
 permutation of the residual stream, gain folding, permutation of heads or an orthogonal change inside them; it
 needs neither equal widths nor equal depths (methods §4.9). Independent models share the meaning of tokens, so
-K is whitened by the embeddings' Gram matrix G, and G, whitened G and each side's mean kernel over its layers are
-projected out before kernels are correlated. Measured (width 96 to 128; unrelated twins gpt2, gemma 2 against 3,
-twins llama | descendants continued for as long as pre-training, two families):
+K is whitened by the embeddings' Gram matrix G, and projected out before kernels are correlated are G, whitened
+G, each side's mean kernel over its layers, and the kernels Ē γ² Ēᵀ of what either layer's q, k, v are given.
+Measured (unrelated twins gpt2, gemma 2 against 3, twins llama | continued for as long as pre-training, twice):
 G projected out 0.41, 0.22, 0.10 | 0.65, 0.55; layer means too 0.21, 0.18, 0.06 | 0.56, 0.47; whitened as well
-0.10, 0.07, 0.02 | 0.54, 0.45. Anchors shared by half cost a copy 0.05.
+0.10, 0.07, 0.02 | 0.54, 0.45. Random matrices of width 1024 behind pasted gains 0.37, without what is given 0.07.
+Anchors shared by half cost a copy 0.05.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -37,12 +37,19 @@ from forensics import (
 )
 
 CIRCUITS = ("q_proj", "k_proj", "v_proj", "o_proj")
+GIVEN = "input_norm"
+"""Stands for the kernel of what q, k and v are given."""
 SHARED_LEAST = 96
 """Fewer shared anchors than this say nothing."""
 CIRCUITS_LEAST = 2
 """A layer is examined if this many of its four matrices can be used."""
 LAYERS_FOR_MEAN = 3
 """From this many layers on, what all layers of a model have in common is projected out."""
+
+SUMMARY = (
+    "Over {} matched layers the attention matrices treat {} shared tokens alike to {:.2f}, beyond what the tokens "
+    "mean; 1 is the same circuit, unrelated models lie near 0."
+)
 
 Floats = NDArray[np.float32]
 Kernel = NDArray[np.float32]
@@ -101,19 +108,24 @@ class Kernels:
             if gain is None or len(gain) != self.inputs.shape[1]:
                 gain = np.ones(1, np.float32)
             self.gained = (layer, self.inputs * gain)
+            self._keep(layer, GIVEN, self.gained[1] @ self.gained[1].T)
         return self.gained[1]
 
     def _close(self, spec: TensorSpec) -> None:
-        """Packs a finished kernel, whitened, if it is finite and not empty."""
+        """Keeps a finished kernel."""
         grown = self.growing.pop(spec)
         with np.errstate(all="ignore"):
-            kernel = grown @ grown.T if spec.role == "o_proj" else grown
+            self._keep(spec.layer or 0, spec.role, grown @ grown.T if spec.role == "o_proj" else grown)
+
+    def _keep(self, layer: int, role: str, kernel: Floats) -> None:
+        """Packs a kernel, whitened, if it is finite and not empty."""
+        with np.errstate(all="ignore"):
             packed = alignment.pack(self.white @ kernel @ self.white)
         if np.isfinite(packed).all() and packed.any():
-            self.packed[spec.layer or 0, spec.role] = packed
+            self.packed[layer, role] = packed
 
     def finish(self) -> Sketch:
-        """Hashes (n,), packed G and whitened G (2, p), packed kernels (layers, 4, p), layer numbers."""
+        """Hashes (n,), packed G and whitened G (2, p), kernels (layers, 5, p) of q, k, v, o and input, layers."""
         layers = [
             layer
             for layer in self.examined
@@ -126,7 +138,9 @@ class Kernels:
         if not embedding.any():
             raise Abstain(Reason.NOT_INFORMATIVE, "the anchor tokens' embeddings are all alike")
         nothing = np.zeros_like(embedding[0])
-        kernels = [[self.packed.get((layer, role), nothing) for role in CIRCUITS] for layer in layers]
+        kernels = [
+            [self.packed.get((layer, role), nothing) for role in (*CIRCUITS, GIVEN)] for layer in layers
+        ]
         return self.probe.sketch(
             {
                 "hashes": self.hashes,
@@ -157,7 +171,7 @@ class AttentionCircuits(SketchProbe):
         "Derived: above 0.5, usually above 0.9, whatever basis; unrelated: about 0 to 0.15."
     )
     layers: int = 12
-    anchors: int = 384
+    anchors: int = 352
     ridge: float = 0.3
     """Of whitening, in root mean squares of the embeddings' singular values."""
 
@@ -175,11 +189,35 @@ class AttentionCircuits(SketchProbe):
         per_circuit = _correlations(_flat(suspect, left), _flat(candidate, right))
         there = np.isfinite(per_circuit)
         if not there.any():
-            detail = (
-                "no kind of attention matrix has anything of its own on both sides beyond what tokens mean"
+            raise Abstain(
+                Reason.NOT_INFORMATIVE, "attention is the same in all layers, or has no part in common"
             )
-            raise Abstain(Reason.NOT_INFORMATIVE, detail)
-        return _measurement(suspect, candidate, per_circuit, len(left))
+        counts = there.sum(axis=0)
+        sums = np.where(there, per_circuit, 0.0).sum(axis=0)
+        similarity = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        partner = alignment.match_layers(similarity)
+        matched = {i: int(j) for i, j in enumerate(partner) if j >= 0 and counts[i, j]}
+        by_layer = {i: float(similarity[i, j]) for i, j in matched.items()}
+        value = float(np.mean(list(by_layer.values())))
+        facts: dict[str, Scalar] = {
+            "width": min(int(side.facts.get("width") or 0) for side in (suspect, candidate)),
+            "layers_dropped": sum(
+                int(side.facts.get("layers_dropped") or 0) for side in (suspect, candidate)
+            ),
+            "shared_anchors": len(left),
+            "layers_matched": len(matched),
+            "matched_in_order": list(matched.values()) == sorted(matched.values()),
+        }
+        return Measurement(
+            value=value,
+            quantity="mean correlation of token kernels over q, k, v, o and matched layers, −1 to 1",
+            summary=SUMMARY.format(len(matched), len(left), value),
+            group=Group.ATTENTION,
+            layers=tuple(by_layer.get(i) for i in range(len(similarity))),
+            facts=facts,
+            tables=(_table(suspect, candidate, per_circuit, matched),),
+            series=(_series(suspect, by_layer),),
+        )
 
 
 def _check(sketch: Sketch) -> None:
@@ -189,99 +227,69 @@ def _check(sketch: Sketch) -> None:
         raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without kernels")
     tokens, layers = len(arrays["hashes"]), len(arrays["layers"])
     pairs = tokens * (tokens - 1) // 2
-    fits = arrays["embedding"].shape == (2, pairs) and arrays["kernels"].shape == (layers, 4, pairs)
+    fits = arrays["embedding"].shape == (2, pairs) and arrays["kernels"].shape == (layers, 5, pairs)
     if not fits or not all(np.isfinite(arrays[n]).all() for n in ("embedding", "kernels")):
         raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch whose kernels do not fit its anchors")
 
 
 def _flat(sketch: Sketch, keep: NDArray[np.intp]) -> tuple[Kernel, Kernel]:
-    """G and whitened G (2, p) and all other kernels (layers, 4, p), over the tokens `keep`."""
+    """G and whitened G (2, p) and all other kernels (layers, 5, p), over the tokens `keep`."""
     tokens = len(sketch.arrays["hashes"])
     own = alignment.unpack(sketch.arrays["embedding"], tokens, keep)
     packed = sketch.arrays["kernels"]
     others = alignment.unpack(packed.reshape(-1, packed.shape[-1]), tokens, keep)
-    return own, others.reshape(-1, 4, others.shape[-1])
+    return own, others.reshape(-1, 5, others.shape[-1])
 
 
-def _correlations(suspect: tuple[Kernel, Kernel], candidate: tuple[Kernel, Kernel]) -> Kernel:
+def _correlations(suspect: tuple[Kernel, Kernel], candidate: tuple[Kernel, Kernel]) -> NDArray[np.float64]:
     """Correlations (4, suspect layers, candidate layers); NaN where a side has no such matrix of its own kind."""
     meaning = [*suspect[0], *candidate[0]]
     first, second = (
         alignment.project_out(kernels.reshape(-1, kernels.shape[-1]), meaning).reshape(kernels.shape)
         for kernels in (suspect[1], candidate[1])
     )
-    found = np.full((4, len(first), len(second)), np.nan, np.float32)
-    for c in range(4):
+    found = np.full((4, len(first), len(second)), np.nan)
+    for c, circuit in enumerate(CIRCUITS):
         sides = [first[:, c], second[:, c]]
-        there = [np.flatnonzero(side.any(axis=1)) for side in sides]
-        means = [
-            side[rows].mean(axis=0)
-            for side, rows in zip(sides, there, strict=True)
-            if len(rows) >= LAYERS_FOR_MEAN
-        ]
+        means = [side[_filled(side)].mean(axis=0) for side in sides if _filled(side).sum() >= LAYERS_FOR_MEAN]
         left, right = (alignment.project_out(side, means) for side in sides)
-        there = [np.flatnonzero(side.any(axis=1)) for side in (left, right)]
-        found[c][np.ix_(*there)] = (left @ right.T)[np.ix_(*there)]
+        given = [
+            alignment.project_out(side[:, -1] * (circuit != "o_proj"), means) for side in (first, second)
+        ]
+        both = np.ix_(_filled(left), _filled(right))
+        found[c][both] = alignment.partial_correlations(left, right, (given[0], given[1]))[both]
     return found
 
 
-def _measurement(suspect: Sketch, candidate: Sketch, per_circuit: Kernel, shared: int) -> Measurement:
-    """Matches layers and words the reading."""
-    there = np.isfinite(per_circuit)
-    similarity = np.where(there, per_circuit, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-    partner = alignment.match_layers(similarity)
-    numbers = [int(n) for n in suspect.arrays["layers"]], [int(n) for n in candidate.arrays["layers"]]
-    matched = [(i, int(j)) for i, j in enumerate(partner) if j >= 0]
-    value = float(np.mean([similarity[i, j] for i, j in matched]))
+def _filled(kernels: Kernel) -> NDArray[np.bool_]:
+    """Which rows hold anything."""
+    return np.asarray(kernels.any(axis=1), np.bool_)
+
+
+def _table(
+    suspect: Sketch, candidate: Sketch, per_circuit: NDArray[np.float64], matched: dict[int, int]
+) -> Table:
+    """One row per matched pair of layers."""
+    mine, theirs = (side.arrays["layers"].astype(int).tolist() for side in (suspect, candidate))
     rows = tuple(
-        (
-            numbers[0][i],
-            numbers[1][j],
-            *(round(float(c), 4) if np.isfinite(c) else None for c in per_circuit[:, i, j]),
-        )
-        for i, j in matched
+        (mine[i], theirs[j], *(round(float(c), 4) if np.isfinite(c) else None for c in per_circuit[:, i, j]))
+        for i, j in matched.items()
     )
-    in_order = all(a[1] < b[1] for a, b in pairwise(matched))
-    return Measurement(
-        value=value,
-        quantity="mean correlation of token kernels over q, k, v, o and matched layers, −1 to 1",
-        summary=(
-            f"Over {len(matched)} matched layers the attention matrices treat {shared} shared tokens alike to "
-            f"{value:.2f}, beyond the tokens' own meaning; 1 is the same circuit, unrelated models lie near 0."
-        ),
-        group=Group.ATTENTION,
-        layers=tuple(float(similarity[i, j]) if j >= 0 else None for i, j in enumerate(partner)),
-        facts=_facts(suspect, candidate)
-        | {
-            "shared_anchors": shared,
-            "layers_matched": len(matched),
-            "matched_in_order": in_order,
-        },
-        tables=(
-            Table(
-                title="Matched layers: correlation of token kernels",
-                columns=("suspect layer", "candidate layer", "q", "k", "v", "o"),
-                rows=rows,
-            ),
-        ),
-        series=(
-            Series(
-                panel="Attention circuits",
-                name=candidate.subject[:12] or "candidate",
-                x_label="layer of the suspect",
-                y_label="correlation of token kernels",
-                x=tuple(float(numbers[0][i]) for i, _ in matched),
-                y=tuple(float(similarity[i, j]) for i, j in matched),
-            ),
-        ),
-    )
+    columns = ("suspect layer", "candidate layer", "q", "k", "v", "o")
+    return Table(title="Matched layers: correlation of token kernels", columns=columns, rows=rows)
 
 
-def _facts(suspect: Sketch, candidate: Sketch) -> dict[str, Scalar]:
-    """Side figures that both sketches give."""
-    widths = [int(side.facts.get("width") or 0) for side in (suspect, candidate)]
-    dropped = [int(side.facts.get("layers_dropped") or 0) for side in (suspect, candidate)]
-    return {"width": min(widths), "layers_dropped": sum(dropped)}
+def _series(suspect: Sketch, by_layer: dict[int, float]) -> Series:
+    """The reading over depth."""
+    numbers = suspect.arrays["layers"].astype(int).tolist()
+    return Series(
+        panel="Attention circuits",
+        name="correlation over q, k, v, o",
+        x_label="layer of the suspect",
+        y_label="correlation of token kernels",
+        x=tuple(float(numbers[i]) for i in by_layer),
+        y=tuple(by_layer.values()),
+    )
 
 
 @hookimpl

@@ -11,7 +11,6 @@ judged against unrelated models only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -24,7 +23,6 @@ from forensics import (
     Group,
     Measurement,
     Reason,
-    Scalar,
     Series,
     Sign,
     SignKind,
@@ -201,7 +199,7 @@ class NeuronMatch(SketchProbe):
             group=Group.MLP,
             layers=tuple(by_layer.get(layer) for layer in dict.fromkeys(layer for layer, _ in mine)),
             exact=_exact(placed),
-            facts={"width": width, "shared_anchors": len(keep[0]), **_facts(matches)},
+            facts={"width": width, "shared_anchors": len(keep[0]), **alignment.match_figures(matches)},
             tables=(_table(matches, placed),),
             series=(
                 Series(
@@ -248,24 +246,6 @@ def _signs(value: float, by_layer: dict[int, float], placed: Placed) -> tuple[Si
         detail = f"neurons are found again in {kept} of {len(by_layer)} examined layers, and not in {gone}"
         signs.append(Sign(sign=SignKind.PARTIAL_REUSE, detail=detail))
     return tuple(signs)
-
-
-def _facts(matches: list[alignment.LayerMatch]) -> dict[str, Scalar]:
-    """Side figures; the expert figures only where one side has several units in a layer."""
-    shares, finders = zip(*(match.found() for match in matches), strict=True)
-    facts: dict[str, Scalar] = {
-        "layers_matched": len(matches),
-        "matched_in_order": all(a.layers[1] < b.layers[1] for a, b in pairwise(matches)),
-        "median_z_within_strata": float(np.median([match.mean("z") for match in matches])),
-        "median_rho": float(np.median([match.mean("rho") for match in matches])),
-        "candidate_neurons_found": float(np.mean(shares)),
-    }
-    experts = [found for match in matches for found in match.partners.items()]
-    if any(mine >= 0 or theirs >= 0 for mine, (theirs, _) in experts):
-        facts["units_compared"] = len(experts)
-        facts["units_recognised"] = sum(found.excess > 0.5 for _, (_, found) in experts)
-        facts["finders_per_neuron"] = float(np.mean(finders))
-    return facts
 
 
 def _table(matches: list[alignment.LayerMatch], placed: Placed) -> Table:

@@ -15,6 +15,7 @@ from forensics.alignment.kernels import (
     centre,
     flatten,
     pack,
+    partial_correlations,
     project_out,
     shared_positions,
     unbiased_cka,
@@ -23,8 +24,16 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.moments import Moments, dispersion, row_energies
-from forensics.alignment.neuron_pairs import LayerMatch, UnitMatch, match_depths, match_units, order_tests
-from forensics.alignment.neuron_sample import SampledUnit, UnitSamplers, units_from_arrays, units_to_arrays
+from forensics.alignment.neuron_arrays import units_from_arrays, units_to_arrays
+from forensics.alignment.neuron_pairs import (
+    LayerMatch,
+    UnitMatch,
+    match_depths,
+    match_figures,
+    match_units,
+    order_tests,
+)
+from forensics.alignment.neuron_sample import SampledUnit, UnitSamplers
 from forensics.alignment.permutation import (
     SymmetryTest,
     chernoff,
@@ -64,6 +73,7 @@ __all__ = [
     "joint_moments",
     "joint_permutation_test",
     "match_depths",
+    "match_figures",
     "match_layers",
     "match_rows",
     "match_units",
@@ -71,6 +81,7 @@ __all__ = [
     "normal_scores",
     "order_tests",
     "pack",
+    "partial_correlations",
     "pearson",
     "project_out",
     "resample",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,24 @@ def _match_layer(
             best[mine] = max(found, key=lambda pair: pair[1].excess)
     neurons = sum(len(view.importance) for view in second[1].values())
     return LayerMatch(layers=(first[0], second[0]), partners=best, neurons=neurons)
+
+
+def match_figures(matches: Sequence[LayerMatch]) -> dict[str, float]:
+    """Side figures of matched layers; those of experts only where one side has several units in a layer."""
+    shares, finders = zip(*(match.found() for match in matches), strict=True)
+    figures: dict[str, float] = {
+        "layers_matched": len(matches),
+        "matched_in_order": all(a.layers[1] < b.layers[1] for a, b in pairwise(matches)),
+        "median_z_within_strata": float(np.median([match.mean("z") for match in matches])),
+        "median_rho": float(np.median([match.mean("rho") for match in matches])),
+        "candidate_neurons_found": float(np.mean(shares)),
+    }
+    experts = [found for match in matches for found in match.partners.items()]
+    if any(mine >= 0 or theirs >= 0 for mine, (theirs, _) in experts):
+        figures["units_compared"] = len(experts)
+        figures["units_recognised"] = sum(found.excess > 0.5 for _, (_, found) in experts)
+        figures["finders_per_neuron"] = float(np.mean(finders))
+    return figures
 
 
 def order_test(

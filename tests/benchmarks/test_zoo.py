@@ -20,7 +20,8 @@ def untrained(recipe: str) -> Any:
     """A model of a recipe whose every tensor, biases and gains too, is random."""
     config = dict(RECIPES[recipe].config)
     config["n_layer" if "n_layer" in config else "num_hidden_layers"] = 2
-    model = training.fresh(config_of(replace(RECIPES[recipe], config=config)), 1)
+    small = replace(RECIPES[recipe], config=config, tokenizer="bpe-1024")  # one tokenizer to train
+    model = training.fresh(config_of(small), 1)
     draws = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -45,7 +45,9 @@ def standin(tensors: Tensors, embeddings: Any, *, first_token: int = 0, **shape:
     architecture = architecture_of(
         layers=layers, width=embeddings.shape[1], heads=HEADS, head_dim=HEAD_DIM, **shape
     )
-    return StandIn(tensors, architecture, anchors=Anchors(hashes=hashes, rows=np.float32(embeddings)))
+    return StandIn(
+        tensors, architecture, anchors=Anchors(hashes=hashes, rows=np.asarray(embeddings, np.float32))
+    )
 
 
 def compared(suspect: StandIn, candidate: StandIn, block_rows: int = 7) -> Measurement:
@@ -135,7 +137,7 @@ def test_layer_norm_ignores_what_mean_subtraction_removes() -> None:
 def test_reordered_layers_are_found_again() -> None:
     """A suspect whose layers stand in reverse order reads 1, and the record says that the order differs."""
     tensors, embeddings = random_model(7)
-    reverse = {(role, LAYERS - 1 - layer, e): array for (role, layer, e), array in tensors.items()}  # type: ignore[operator]
+    reverse: Tensors = {(role, LAYERS - 1 - layer, e): array for (role, layer, e), array in tensors.items()}  # type: ignore[operator]
     found = compared(standin(reverse, embeddings), standin(tensors, embeddings))
     assert found.value == pytest.approx(1.0, abs=EXACT)
     assert found.facts["matched_in_order"] is False
@@ -146,7 +148,7 @@ def test_dropped_layers_leave_the_others_found() -> None:
     """A depth-pruned suspect's layers are each found among the candidate's."""
     tensors, embeddings = random_model(8)
     kept = {0: 0, 1: 2, 2: 3}
-    pruned = {
+    pruned: Tensors = {
         (role, new, None): tensors[role, old, None] for role, _, _ in tensors for new, old in kept.items()
     }
     found = compared(standin(pruned, embeddings), standin(tensors, embeddings))
