@@ -43,8 +43,6 @@ SHARED_LEAST = 96
 """Fewer shared anchors than this say nothing."""
 CIRCUITS_LEAST = 2
 """A layer is examined if this many of its four matrices can be used."""
-LAYERS_FOR_MEAN = 3
-"""From this many layers on, what all layers of a model have in common is projected out."""
 
 SUMMARY = (
     "Over {} matched layers the attention matrices treat {} shared tokens alike to {:.2f}, beyond what the tokens "
@@ -52,7 +50,6 @@ SUMMARY = (
 )
 
 Floats = NDArray[np.float32]
-Kernel = NDArray[np.float32]
 
 
 class Kernels:
@@ -181,12 +178,15 @@ class AttentionCircuits(SketchProbe):
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """Mean over the suspect's matched layers of the mean correlation over q, k, v and o, in [−1, 1]."""
-        _check(suspect)
-        _check(candidate)
+        if not all(alignment.holds_kernels(side.arrays) for side in (suspect, candidate)):
+            raise Abstain(
+                Reason.INCOMPATIBLE_SKETCHES, "a sketch without kernels, or whose arrays do not fit"
+            )
         left, right = alignment.shared_positions(suspect.arrays["hashes"], candidate.arrays["hashes"])
         if len(left) < SHARED_LEAST:
             raise Abstain(Reason.NO_SHARED_TOKENS, f"{len(left)} shared anchors, {SHARED_LEAST} needed")
-        per_circuit = _correlations(_flat(suspect, left), _flat(candidate, right))
+        sides = [alignment.layer_kernels(s.arrays, k) for s, k in ((suspect, left), (candidate, right))]
+        per_circuit = alignment.circuit_correlations(sides[0], sides[1])
         there = np.isfinite(per_circuit)
         if not there.any():
             raise Abstain(
@@ -218,52 +218,6 @@ class AttentionCircuits(SketchProbe):
             tables=(_table(suspect, candidate, per_circuit, matched),),
             series=(_series(suspect, by_layer),),
         )
-
-
-def _check(sketch: Sketch) -> None:
-    """Abstains unless the sketch's arrays fit each other."""
-    arrays = sketch.arrays
-    if {"hashes", "embedding", "kernels", "layers"} - set(arrays):
-        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without kernels")
-    tokens, layers = len(arrays["hashes"]), len(arrays["layers"])
-    pairs = tokens * (tokens - 1) // 2
-    fits = arrays["embedding"].shape == (2, pairs) and arrays["kernels"].shape == (layers, 5, pairs)
-    if not fits or not all(np.isfinite(arrays[n]).all() for n in ("embedding", "kernels")):
-        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch whose kernels do not fit its anchors")
-
-
-def _flat(sketch: Sketch, keep: NDArray[np.intp]) -> tuple[Kernel, Kernel]:
-    """G and whitened G (2, p) and all other kernels (layers, 5, p), over the tokens `keep`."""
-    tokens = len(sketch.arrays["hashes"])
-    own = alignment.unpack(sketch.arrays["embedding"], tokens, keep)
-    packed = sketch.arrays["kernels"]
-    others = alignment.unpack(packed.reshape(-1, packed.shape[-1]), tokens, keep)
-    return own, others.reshape(-1, 5, others.shape[-1])
-
-
-def _correlations(suspect: tuple[Kernel, Kernel], candidate: tuple[Kernel, Kernel]) -> NDArray[np.float64]:
-    """Correlations (4, suspect layers, candidate layers); NaN where a side has no such matrix of its own kind."""
-    meaning = [*suspect[0], *candidate[0]]
-    first, second = (
-        alignment.project_out(kernels.reshape(-1, kernels.shape[-1]), meaning).reshape(kernels.shape)
-        for kernels in (suspect[1], candidate[1])
-    )
-    found = np.full((4, len(first), len(second)), np.nan)
-    for c, circuit in enumerate(CIRCUITS):
-        sides = [first[:, c], second[:, c]]
-        means = [side[_filled(side)].mean(axis=0) for side in sides if _filled(side).sum() >= LAYERS_FOR_MEAN]
-        left, right = (alignment.project_out(side, means) for side in sides)
-        given = [
-            alignment.project_out(side[:, -1] * (circuit != "o_proj"), means) for side in (first, second)
-        ]
-        both = np.ix_(_filled(left), _filled(right))
-        found[c][both] = alignment.partial_correlations(left, right, (given[0], given[1]))[both]
-    return found
-
-
-def _filled(kernels: Kernel) -> NDArray[np.bool_]:
-    """Which rows hold anything."""
-    return np.asarray(kernels.any(axis=1), np.bool_)
 
 
 def _table(

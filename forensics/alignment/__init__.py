@@ -9,6 +9,7 @@ from forensics.alignment.assignment import (
     spearman,
     stratified_z,
 )
+from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.kernels import (
@@ -60,6 +61,7 @@ __all__ = [
     "agreement",
     "centre",
     "chernoff",
+    "circuit_correlations",
     "combine",
     "detrend",
     "dispersion",
@@ -68,10 +70,12 @@ __all__ = [
     "flatten",
     "floored",
     "free_flips",
+    "holds_kernels",
     "holm",
     "is_flat",
     "joint_moments",
     "joint_permutation_test",
+    "layer_kernels",
     "match_depths",
     "match_figures",
     "match_layers",

@@ -1,0 +1,98 @@
+"""The generated parts of README and docs: `python -m tests.readme` writes them, a test compares them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+READ = (
+    ("folder of safetensors", "single, or sharded by `model.safetensors.index.json`; bf16, f16, f32, f64"),
+    ("one safetensors file", "without config.json the shapes alone are used"),
+    ("sketch file", "from `forensics sketch`, in place of the weights"),
+    ("hub cache snapshot", "its links into `blobs/` are followed, no others"),
+)
+NOT_READ = "Pickles, GGUF and quantised tensors are refused or listed as unexamined, with the reason."
+
+
+def probes() -> str:
+    """One row per bundled probe."""
+    from forensics.evidence.weighing import load_reference
+    from forensics.registry import Registry
+
+    calibrated = load_reference().calibrations
+    rows = ["| probe | looks at | needs | weighed by |", "|---|---|---|---|"]
+    for name, offered in Registry.load(only_bundled=True).probes.items():
+        probe = offered.probe
+        weighed = calibrated[name].population if name in calibrated else "nothing: leads only"
+        rows.append(f"| `{name}` | {probe.title} | {probe.needs} | {weighed} |")
+    return "\n".join(rows)
+
+
+def formats() -> str:
+    """Places and forms, then architectures by layout."""
+    from forensics.checkpoint.layout import bundled_layouts
+
+    rows = ["| what | how |", "|---|---|", *(f"| {what} | {how} |" for what, how in READ)]
+    types = [f"| `{layout.name}` | {', '.join(layout.model_types)} |" for layout in bundled_layouts()]
+    return "\n".join([*rows, "", NOT_READ, "", "| layout | `model_type` |", "|---|---|", *types])
+
+
+def figures() -> str:
+    """What the lineage zoo's validation says, per probe, fused and per stratum."""
+    path = ROOT / "forensics" / "evidence" / "reference" / "lineage-zoo.json"
+    zoo = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        (
+            f"{zoo['families']} families, {zoo['derived_pairs']} derived and {zoo['unrelated_pairs']} unrelated pairs in "
+            f"{zoo['cells']['unrelated']} cells. Cllr is out of fold, in bits: 0 is perfect, 1 says nothing."
+        ),
+        "",
+        "| probe | Cllr [95 %] | Cllr_min | bounds (log10 LR) |",
+        "|---|---|---|---|",
+    ]
+    for name, fit in [*((c["probe"], c) for c in zoo["calibrations"]), ("**fused**", zoo)]:
+        low, high = fit["cllr_interval"]
+        bounds = f"{fit['bounds'][0]:+.2f} to {fit['bounds'][1]:+.2f}"
+        rows.append(
+            f"| {name} | {fit['cllr']:.3f} [{low:.3f}, {high:.3f}] | {fit['cllr_min']:.3f} | {bounds} |"
+        )
+    rows += [
+        "",
+        "| stratum | truth | pairs | least | median | most (fused log10 LR, out of fold) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, told in zoo["strata"].items():
+        numbers = " | ".join(f"{told[key]:+.2f}" for key in ("least", "median", "most"))
+        rows.append(f"| {name} | {told['label']} | {told['pairs']} | {numbers} |")
+    return "\n".join(rows)
+
+
+PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: {"probes": probes, "formats": formats},
+    ROOT / "docs" / "methods.md": {"figures": figures},
+}
+
+
+def renewed(page: Path) -> str:
+    """The page with its generated blocks as they should be."""
+    return filled(page.read_text(encoding="utf-8"), {name: make() for name, make in PAGES[page].items()})
+
+
+def filled(text: str, blocks: Mapping[str, str]) -> str:
+    """`text` with each block between its marks replaced."""
+    for name, block in blocks.items():
+        pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        text, found = pattern.subn(lambda m, b=block: f"{m[1]}{b}\n{m[2]}", text)
+        if found != 1:
+            raise ValueError(f"{name} is not marked once")
+    return text
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(renewed(page), encoding="utf-8")
