@@ -76,7 +76,7 @@ def render(folder: Path, done: Investigated, record: bytes) -> list[str]:
     rendered = pdf_of(done.dossier, record)
     write_whole(folder / RENDERED[1], rendered.pdf)
     write_sums(folder)
-    return [f"refused while rendering: {url}" for url in rendered.refused]
+    return [*(f"refused while rendering: {url}" for url in rendered.refused), *rendered.warnings]
 
 
 def _run_notes(done: Investigated, request: Request) -> bytes:

@@ -18,6 +18,8 @@ from typing import Any
 from forensics.errors import ReportError
 
 LINE_LIMIT = 64 << 20
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Workers run side by side, and an order of additions that does not depend on the machine gives equal records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
             stderr=noise,
             pass_fds=(writing,),
             start_new_session=True,
+            env=os.environ | ONE_THREAD,
         )
         os.close(writing)
         try:

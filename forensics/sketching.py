@@ -34,7 +34,10 @@ def sketch_checkpoint(
         for path in read.sketches:
             sketches |= load(path).sketches
     book = SketchBook(subject=replace(read.subject, label=named.label), sketches=sketches)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CaseError(f"cannot write {out}: {error.strerror}", "name another file with -o") from None
     save(out, book)
     failed = [
         Problem(where=named.label, code="PROBE_FAILED", message=f"{probe}: {outcome.detail}")

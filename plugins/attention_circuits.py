@@ -165,7 +165,8 @@ class AttentionCircuits(SketchProbe):
     )
     needs: ClassVar[str] = "attention matrices, token embeddings, tokenizer"
     expected: ClassVar[str] = (
-        "Derived: above 0.5, usually above 0.9, whatever basis; unrelated: about 0 to 0.15."
+        "Derived: 0.45 to 1, usually above 0.8, in whatever basis; unrelated: below 0.1, below 0.2 with pasted "
+        "embeddings and norms."
     )
     layers: int = 12
     anchors: int = 352

@@ -46,11 +46,9 @@ def figures() -> str:
     """What the lineage zoo's validation says, per probe, fused and per stratum."""
     path = ROOT / "forensics" / "evidence" / "reference" / "lineage-zoo.json"
     zoo = json.loads(path.read_text(encoding="utf-8"))
+    counts = f"{zoo['families']} families, {zoo['derived_pairs']} derived and {zoo['unrelated_pairs']} unrelated pairs"
     rows = [
-        (
-            f"{zoo['families']} families, {zoo['derived_pairs']} derived and {zoo['unrelated_pairs']} unrelated pairs in "
-            f"{zoo['cells']['unrelated']} cells. Cllr is out of fold, in bits: 0 is perfect, 1 says nothing."
-        ),
+        f"{counts} in {zoo['cells']['unrelated']} cells. Cllr is out of fold, in bits: 0 is perfect, 1 says nothing.",
         "",
         "| probe | Cllr [95 %] | Cllr_min | bounds (log10 LR) |",
         "|---|---|---|---|",

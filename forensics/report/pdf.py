@@ -35,7 +35,7 @@ class Rendered:
     warnings: tuple[str, ...] = ()
 
 
-def pdf_of(dossier: Dossier, record: bytes, *, timeout: float = 120) -> Rendered:
+def pdf_of(dossier: Dossier, record: bytes, *, timeout: float = 300) -> Rendered:
     """The report as PDF with `record` attached as `dossier.json`.
 
     Raises `ReportError` where WeasyPrint or its system libraries are missing, the worker takes more than

@@ -1,0 +1,74 @@
+"""What was examined: one checkpoint, its files and its architecture, as they go into the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from forensics.readings import STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSeen:
+    """One file of a checkpoint. `sha256` is empty where the file was not read whole, with `note` saying why."""
+
+    name: str
+    size: int
+    sha256: str
+    note: str = ""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unexamined:
+    """A tensor or file that was not used, and why."""
+
+    name: str
+    reason: str
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """What a checkpoint's shapes say it is; `declared` is what its config claims."""
+
+    declared: str
+    layout: str
+    """Name of the layout that recognised most tensors; `unknown` where none did."""
+    layers: int
+    width: int
+    vocabulary: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    experts: int = 0
+    glu: bool = True
+    norm: Literal["rms", "layer", "unknown"] = "unknown"
+    rope: bool = True
+    tied_embeddings: bool = False
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One checkpoint as examined."""
+
+    label: str
+    role: Literal["suspect", "candidate", "control"]
+    form: Literal["checkpoint", "sketch", "unreadable"]
+    files: tuple[FileSeen, ...] = ()
+    digest: str = ""
+    """SHA-256 over the concatenated raw digests of `files`, sorted by name."""
+    architecture: Architecture | None = None
+    parameters: int = 0
+    """Elements in all tensors."""
+    recognised: int = 0
+    """Elements in tensors whose role was recognised and that were read."""
+    dtypes: tuple[str, ...] = ()
+    unexamined: tuple[Unexamined, ...] = ()
+    unexamined_omitted: int = 0
+
+    __pydantic_config__: ClassVar[Any] = STRICT
