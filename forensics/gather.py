@@ -143,6 +143,7 @@ class Gatherer:
 
     def _read_alone(self, found: Read, out: Path, probe: str) -> None:
         label = found.named.label
+        self.watch.examining(probe, label)
         errors: list[str] = []
 
         def listen(message: Mapping[str, Any]) -> None:
@@ -209,7 +210,8 @@ class Gatherer:
         """Runs a job and takes its outcomes; a probe it says nothing of has failed with the job."""
         candidate, heard = other.named.label, {}
         errors: list[str] = []
-        self.watch.examining(probes[0] if len(probes) == 1 else f"{len(probes)} probes", candidate)
+        for probe in probes:
+            self.watch.examining(probe, candidate)
 
         def listen(message: Mapping[str, Any]) -> None:
             if message.get("probe") in probes:

@@ -42,8 +42,9 @@ class Watching:
         self._move(f"read     {_short(label)}", done, total)
 
     def examining(self, probe: str, candidate: str) -> None:
-        """Shows that a comparison runs."""
-        self._move(f"compare  {_short(candidate)}: {probe}", 0, None)
+        """Shows that a probe is at work on this checkpoint."""
+        del probe  # a batch is announced probe by probe; one bar per checkpoint is enough
+        self._move(f"probe    {_short(candidate)}", 0, None)
 
     def _move(self, title: str, done: int, total: int | None) -> None:
         if self._progress is None:
