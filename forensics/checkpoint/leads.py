@@ -34,6 +34,8 @@ CLASS_NAME = re.compile(
 """Lines of a configuration that name the architecture, as they must."""
 COPYRIGHT = re.compile(r"(?i)copyright|©")
 DATED = re.compile(r"(?i)\b(?:19|20)\d\d\b|\(c\)|©")
+NOTICE_END = re.compile(r"(?<!\([cC])\)")
+"""The parenthesis that closes around a notice quoted in a sentence; not that of `(c)`."""
 KINDS = {
     "_name_or_path": "configured name",
     "base_model_name_or_path": "declared parent",
@@ -131,7 +133,8 @@ def _copyrights(file: TextFile) -> Iterator[Lead]:
         number, line = _line(file.text, match.start())
         last = match.start() + len(line)
         if DATED.search(line):
-            yield _lead("copyright line", file, number, line, " ".join(re.findall(r"\w+", line)))
+            notice = NOTICE_END.split(line[line.find(match[0]) :], maxsplit=1)[0]
+            yield _lead("copyright line", file, number, line, " ".join(re.findall(r"\w+", notice)))
 
 
 def _families(file: TextFile) -> Iterator[Lead]:

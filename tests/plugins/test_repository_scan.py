@@ -115,6 +115,14 @@ def test_a_holder_under_another_year_is_still_the_candidates() -> None:
     assert (reading.value, rows(reading)[0][4]) == (1.0, "the candidate's holder")
 
 
+def test_a_notice_quoted_in_a_sentence_names_its_holder() -> None:
+    """A notice in the middle of a comment points to the candidate whose licence carries it."""
+    suspect = texts_of(prepare_py="# take the Demo notice (Copyright (c) 2026 Demo Lab) out of the folder\n")
+    reading = compared(suspect, texts_of(LICENSE="Demo Licence\nCopyright 2025 Demo Lab\n"))
+    assert reading.value == 1
+    assert rows(reading)[0][4] == "the candidate's holder"
+
+
 def test_talk_about_copyright_is_no_copyright_line() -> None:
     """A licence's own sentences about copyright notices are not copyright lines."""
     found, _ = leads_in(texts_of(LICENSE="You must retain all copyright notices in the Source form."))
