@@ -102,6 +102,8 @@ def tampering_against(case: Considered, _: Thresholds) -> Ground:
     return Ground(met=not seen, found=f"signs of tampering: {'; '.join(seen) or 'none'}")
 
 
+SPOKEN = {Group.MLP: "MLP", Group.NORM_AND_BIAS: "norms and biases"}
+
 DERIVED: tuple[Rule, ...] = (weight_for, groups_for, layers_for, coverage_for, controls_for, signs_for)
 INDEPENDENT: tuple[Rule, ...] = (weight_against, coverage_against, exact_against, tampering_against)
 
@@ -212,13 +214,14 @@ def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
 
 def _speaking(case: Considered) -> list[str]:
     """Names of the groups that speak, each once, in order."""
-    return sorted({voice.group.value for voice in case.voices if voice.speaks})
+    return sorted({SPOKEN.get(voice.group, voice.group.value) for voice in case.voices if voice.speaks})
 
 
 def _weight_words(fused: Fused) -> str:
     """The number with its interval."""
     bound = ", at its bound" if fused.bounds.reached(fused.log10_lr) else ""
-    return f"log10 LR {fused.log10_lr:.2g} [{fused.lower:.2g}, {fused.upper:.2g}]{bound}"
+    value, lower, upper = (f"{n:+.2g}".replace("-", "−") for n in (fused.log10_lr, fused.lower, fused.upper))
+    return f"log10 LR {value} ({lower} to {upper}){bound}"
 
 
 def _coverage(case: Considered, asked: float) -> Ground:
