@@ -1,5 +1,10 @@
 """`python -m forensics`."""
 
+import sys
+
+if sys.path and sys.path[0] != sys.prefix and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, which may be a suspect's
+
 from forensics.cli import main
 
 raise SystemExit(main())

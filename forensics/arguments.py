@@ -19,6 +19,13 @@ plugin did not load; 70 a bug of ours."""
 PATHS = "folder with config.json and safetensors, one safetensors file, or a sketch file; LABEL=PATH names it"
 
 
+def _named(text: str) -> str:
+    """A name that is not empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
@@ -70,7 +77,11 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="models known to be unrelated to the suspect, examined likewise to show what the probes say of them",
     )  # fmt: skip
     command.add_argument(
-        "--out", metavar="DIR", default="forensics-case", help="where to write (default: %(default)s)"
+        "--out",
+        metavar="DIR",
+        type=_named,
+        default="forensics-case",
+        help="where to write (default: %(default)s)",
     )
     command.add_argument(
         "--case-id", metavar="TEXT", default="", help="a name for this case, printed in the dossier"

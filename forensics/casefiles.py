@@ -5,19 +5,21 @@ A rendering that fails leaves the record in place; nothing is ever half-written.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import platform
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from forensics.archive import encode
 from forensics.case import Request
-from forensics.errors import ReportError
+from forensics.errors import CaseError, ReportError
 from forensics.investigation import Investigated
 
 RECORD = "dossier.json"
@@ -26,24 +28,43 @@ SUMS = "SHA256SUMS"
 RUN = "run.json"
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, request: Request) -> None:
     """Makes the folder, or says why it cannot be used, before hours are spent on a case."""
-    try:
+    for named, _ in request.subjects():
+        if named.path.is_dir() and folder.resolve().is_relative_to(named.path.resolve()):
+            raise CaseError(f"--out lies inside {named.label}", "name a folder outside every checkpoint")
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable.part"
-        probe.write_bytes(b"")
-        probe.unlink()
+        write_whole(folder / ".writable", b"")
+        (folder / ".writable").unlink()
+        for name in (RECORD, *RENDERED, SUMS, RUN):
+            if (folder / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns what the disk refuses into an error that the user can mend."""
+    try:
+        yield
     except OSError as error:
         raise ReportError(
-            f"cannot write to {folder}: {error.strerror}", "name another folder with --out"
+            f"cannot write to {folder}: {error.strerror}", "free space, or name another folder with --out"
         ) from None
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes beside and renames, so that the file is the old one or the new one."""
+    """Writes beside and renames, so that the file is the old one or the new one; never through a link."""
     partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    try:
+        partial.unlink(missing_ok=True)
+        with open(partial, "xb") as out:
+            out.write(content)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def write_record(folder: Path, done: Investigated, request: Request) -> bytes:

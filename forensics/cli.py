@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.arguments import parse
@@ -21,7 +24,10 @@ BUG = 70
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status (decision 11)."""
+    _open_streams()
     given = parse(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "investigate": investigate,
         "report": report,
@@ -41,10 +47,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:  # a bug of ours: show where
+    except Exception as error:  # a bug of ours: show where
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _say("error: cannot write: no space left")
+            return 2
         traceback.print_exc()
         _say("this is a bug in forensics; please report the lines above")
         return BUG
+
+
+def _open_streams() -> None:
+    """Gives closed standard streams a sink, so that no file of ours is opened in their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+" if number else "r", encoding="utf-8"))  # noqa: SIM115
+
+
+def _end(number: int, _: object) -> None:
+    """A signal to end unwinds like an interrupt, so that workers and scratch files go with us."""
+    raise SystemExit(128 + number)
 
 
 def _say(line: str) -> None:
@@ -82,6 +107,7 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
 def _prompts(path: str) -> str:
     from forensics.prompts import prompts_from
 
+    _require_file(Path(path), "name a UTF-8 text file")
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(4_000_000)
@@ -90,6 +116,14 @@ def _prompts(path: str) -> str:
         raise CaseError(f"cannot read the prompts in {path}: {reason}", "name a UTF-8 text file") from None
     prompts_from(text)
     return text
+
+
+def _require_file(path: Path, hint: str, limit: int = 512 << 20) -> None:
+    """Refuses pipes, devices and absurd sizes before they are read; what is missing is told by opening it."""
+    if path.exists() and not path.is_file():
+        raise CaseError(f"{path} is no regular file", hint)
+    if path.exists() and path.stat().st_size > limit:
+        raise CaseError(f"{path} is larger than {limit >> 20} MB", hint)
 
 
 def _generated_at() -> str | None:
@@ -109,22 +143,23 @@ def _generated_at() -> str | None:
 
 def investigate(given: argparse.Namespace) -> int:
     """Runs a case, writes its files, prints the opinions."""
-    from pathlib import Path
-
     from forensics import casefiles, investigation
     from forensics.progress import Watching
     from forensics.registry import Registry
 
     request = _request(given, given.suspect).checked()
     folder = Path(given.out)
-    casefiles.prepare(folder)
+    casefiles.prepare(folder, request)
     registry = Registry.load(only_bundled=given.only_bundled)
     with Watching() as watch:
         done = investigation.investigate(request, registry, watch)
-    record = casefiles.write_record(folder, done, request)
+    with casefiles.writing(folder):
+        record = casefiles.write_record(folder, done, request)
     _print(record.decode().rstrip("\n") if given.json else _summary(done.dossier))
     _warn(done.dossier.problems)
-    for warning in casefiles.render(folder, done, record):
+    with casefiles.writing(folder):
+        warnings = casefiles.render(folder, done, record)
+    for warning in warnings:
         _say(f"warning: {_visible(warning)}")
     if not given.json:
         _print(f"dossier: {folder / 'dossier.pdf'}")
@@ -166,13 +201,12 @@ def _require_clean(dossier: Dossier) -> None:
 
 def report(given: argparse.Namespace) -> int:
     """Renders a dossier again."""
-    from pathlib import Path
-
     from forensics.archive import decode
     from forensics.casefiles import write_whole
     from forensics.report import html_of, pdf_of, text_of
 
     source = Path(given.dossier)
+    _require_file(source, "name a dossier.json")
     try:
         record = source.read_bytes()
     except OSError as error:
@@ -208,8 +242,6 @@ def probes(given: argparse.Namespace) -> int:
 
 def sketch(given: argparse.Namespace) -> int:
     """Sketches one checkpoint into one file."""
-    from pathlib import Path
-
     from forensics.progress import Watching
     from forensics.registry import Registry
     from forensics.sketching import sketch_checkpoint

@@ -18,6 +18,10 @@ def told(error: BaseException) -> str:
     return FOLDERS.sub("\u2026/", text[:4000])[:1000]
 
 
+NOT_THE_CHECKPOINT = "CASE"
+"""Code by which a worker says that an error is not the checkpoint's fault, e.g. that our own disk is full."""
+
+
 class ForensicsError(Exception):
     """An error that is shown in two lines, without a traceback.
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from forensics import jobs
 from forensics.archive import restored
 from forensics.case import Named, Request, Role
-from forensics.errors import CheckpointError, ReportError
+from forensics.errors import NOT_THE_CHECKPOINT, CaseError, CheckpointError, ReportError
 from forensics.probe import SketchProbe
 from forensics.readings import Abstention, Failure, Outcome, Reason
 from forensics.records import Problem, Subject
@@ -87,7 +87,12 @@ class Gatherer:
     def read_all(self) -> list[Read]:
         """Every subject of the case, a few at a time, in the order of the case."""
         with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-            return list(pool.map(lambda item: self.read(*item), enumerate(self.request.subjects())))
+            try:
+                return list(pool.map(lambda item: self.read(*item), enumerate(self.request.subjects())))
+            except BaseException:  # an interrupted case must not wait for its workers
+                pool.shutdown(wait=False, cancel_futures=True)
+                jobs.end_all()
+                raise
 
     def read(self, index: int, item: tuple[Named, Role]) -> Read:
         """One subject: shared pass first, then each lone probe."""
@@ -130,10 +135,13 @@ class Gatherer:
             elif "error" in message:
                 found.error = _checkpoint_error(label, message["error"])
 
+        # What a worker cannot blame on the checkpoint ends the case: it must not pass for an unreadable model.
         job = self._job("read", probes, location=str(found.named.path), label=label, out=str(out), digest="")
         end = jobs.run(job, limit=READ_LIMIT + _size(found.named.path) / READ_SPEED, listen=listen)
         with self.lock:
             self.seconds[f"read {label}"] = end.seconds
+        if found.error and found.error.code == NOT_THE_CHECKPOINT:
+            raise CaseError(found.error.message, found.error.hint)
         if not end.done:
             found.error = CheckpointError(
                 f"{label}: the reading worker ended early ({end.error}: {end.detail})",

@@ -22,6 +22,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """Workers run side by side, and an order of additions that does not depend on the machine gives equal records."""
 
 
+_LIVE: set[int] = set()
+"""Groups of the workers that run now, so that an interrupted case can end them from another thread."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnd:
     """How a worker ended: `done`, or why not."""
@@ -39,7 +43,8 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as noise:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "forensics.worker", str(writing)],
+            # -P: the current folder may be a suspect's, and its json.py is not ours
+            [sys.executable, "-P", "-m", "forensics.worker", str(writing)],
             stdin=subprocess.PIPE,
             stdout=noise,
             stderr=noise,
@@ -48,6 +53,7 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
             env=os.environ | ONE_THREAD,
         )
         os.close(writing)
+        _LIVE.add(process.pid)
         try:
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as out:
@@ -55,9 +61,9 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
             end = _listen(reading, began + limit, listen, process)
         finally:
             os.close(reading)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _end(process.pid)
             process.wait()
+            _LIVE.discard(process.pid)
         if end is None:
             noise.seek(max(0, noise.tell() - 600))
             words = noise.read().decode("utf-8", "replace").strip().splitlines()
@@ -65,6 +71,17 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
                 done=False, error="killed", detail=words[-1][:300] if words else _ending(process.returncode)
             )
     return JobEnd(done=end.done, error=end.error, detail=end.detail, seconds=time.monotonic() - began)
+
+
+def end_all() -> None:
+    """Ends every worker at once: the case is over."""
+    for group in list(_LIVE):
+        _end(group)
+
+
+def _end(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _ending(status: int) -> str:

@@ -78,12 +78,14 @@ def save(path: Path, book: SketchBook) -> None:
     }
     partial = path.with_name(path.name + ".part")
     try:
-        with open(partial, "wb") as out:
+        partial.unlink(missing_ok=True)
+        with open(partial, "xb") as out:
             out.writelines(_encoded(arrays, metadata))
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise CaseError(f"cannot write {path}: {error.strerror}", "name another file") from None
+        hint = "name another file, or set TMPDIR to a roomier folder"
+        raise CaseError(f"cannot write {path.name}: {error.strerror}", hint) from None
 
 
 def _described(sketch: Sketch) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def sketch_checkpoint(
         raise CheckpointError(f"{named.label}: no such file or folder", "check the path", code="MISSING")
     if out.exists() and (out.is_dir() or out.samefile(named.path)):
         raise CaseError(f"{out} is a folder or the checkpoint itself", "name a new file with -o")
+    if named.path.is_dir() and out.resolve().is_relative_to(named.path.resolve()):
+        raise CaseError(f"{out} lies inside the checkpoint", "name a file elsewhere with -o")
     offered = registry.chosen(request.probes, request.parameters)
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
         gatherer = Gatherer(request=request, offered=offered, scratch=Path(scratch), watch=watch)

@@ -7,6 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from forensics.readings import STRICT
 
+OTHER_WEIGHTS = "other weights, which loaders pass over; not examined"
+"""Note on a file of weights that was not read because other weights are loaded first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSeen:

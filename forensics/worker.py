@@ -15,7 +15,7 @@ from typing import Any
 
 from forensics.archive import plain, settled
 from forensics.confinement import confine
-from forensics.errors import CheckpointError, ForensicsError, told
+from forensics.errors import NOT_THE_CHECKPOINT, CheckpointError, ForensicsError, told
 from forensics.probe import Abstain, Pair, Probe, Sketch, SketchProbe
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
 from forensics.registry import Offered, Registry
@@ -137,7 +137,7 @@ def perform(job: Mapping[str, Any], send: Send) -> None:
     try:
         tasks[job["task"]](job, registry, offered, send)
     except ForensicsError as error:
-        code = error.code if isinstance(error, CheckpointError) else "ERROR"
+        code = error.code if isinstance(error, CheckpointError) else NOT_THE_CHECKPOINT
         send({"error": {"message": error.message, "hint": error.hint, "code": code}})
     send({"done": True})
 

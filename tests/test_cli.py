@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import signal as signals
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -289,7 +291,8 @@ def truncated(folder: Path) -> None:
 
 def escaping(folder: Path) -> None:
     """An index that names a file outside the folder beside the true one."""
-    index = {"weight_map": {"a": "model.safetensors", "b": "../base/model.safetensors", "c": "/etc/passwd"}}
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    index = {"weight_map": {"a": "part.safetensors", "b": "../base/model.safetensors", "c": "/etc/passwd"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
@@ -381,3 +384,131 @@ def test_report_of_something_else_is_two_lines(
     path.write_text(text)
     assert main(["report", str(path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_code_in_the_current_folder_is_never_run(place: Path, tmp_path: Path) -> None:
+    """Standing in the suspect's folder, no module that lies there is imported by us or by a worker."""
+    shutil.copytree(place / "suspect", tmp_path / "evil")
+    for name in ("queue", "json", "forensics"):
+        (tmp_path / "evil" / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'ran')!r}, 'a').write('{name}')\nraise OSError"
+        )
+    arguments = [
+        "--suspect",
+        "suspect=.",
+        "--candidates",
+        f"base={place / 'base'}",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    script = [str(Path(sys.executable).with_name("forensics")), "investigate", *arguments, *QUICK]
+    done = subprocess.run(
+        script, cwd=tmp_path / "evil", capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_loaders_would_take_are_read(place: Path, tmp_path: Path) -> None:
+    """An index beside model.safetensors cannot point the examination at other weights, and keeps `independent` away."""
+    shutil.copytree(place / "base", tmp_path / "decoy")
+    shutil.copy(place / "stranger" / "model.safetensors", tmp_path / "decoy" / "zz.safetensors")
+    index = {"weight_map": {"model.embed_tokens.weight": "zz.safetensors"}}
+    (tmp_path / "decoy" / "model.safetensors.index.json").write_text(json.dumps(index))
+    case = quick_case(tmp_path, tmp_path / "decoy", [f"base={place / 'base'}"])
+    assert {p["code"] for p in case["problems"]} == {"WEIGHTS_AMBIGUOUS"}
+    gains = next(f["outcome"] for f in case["findings"] if f["probe"]["id"] == "norm-gains")
+    assert gains["value"] == pytest.approx(1)
+    grounds = case["opinions"][0]["grounds"]
+    assert any(g.startswith("For independent, not met") and "zz.safetensors" in g for g in grounds)
+
+
+def test_nothing_is_written_into_a_checkpoint(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a case nor a sketch may be written into a checkpoint's folder: that would alter the evidence."""
+    shutil.copytree(place / "base", tmp_path / "model")
+    before = sorted((p.name, p.stat().st_size) for p in (tmp_path / "model").iterdir())
+    arguments = ["--suspect", str(place / "suspect"), "--candidates", str(tmp_path / "model")]
+    assert main(["investigate", *arguments, "--out", str(tmp_path / "model" / "case"), *QUICK]) == 2
+    assert "inside" in capsys.readouterr().err
+    weights = str(tmp_path / "model" / "model.safetensors")
+    assert main(["sketch", str(tmp_path / "model"), "-o", weights]) == 2
+    assert "inside" in capsys.readouterr().err
+    assert sorted((p.name, p.stat().st_size) for p in (tmp_path / "model").iterdir()) == before
+
+
+def test_links_in_the_output_folder_are_not_followed(place: Path, tmp_path: Path) -> None:
+    """A link lying where a file is to be written is replaced, its target left alone."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "out").mkdir()
+    for name in ("dossier.json.part", ".writable.part"):
+        (tmp_path / "out" / name).symlink_to(victim)
+    quick_case(tmp_path, place / "suspect", [f"base={place / 'base'}"])
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "out" / "dossier.json").is_symlink()
+
+
+def test_an_output_that_cannot_be_is_two_lines(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder in the place of the record, or a file in the place of the folder, is told before the case starts."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "dossier.json").mkdir(parents=True)
+    (tmp_path / "b").write_text("")
+    for out in ("a", "b"):
+        arguments = ["--suspect", str(place / "suspect"), "--candidates", str(place / "base"), "--out", out]
+        assert main(["investigate", *arguments, *QUICK]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("signal", ["TERM", "INT", "HUP"])
+def test_a_signal_ends_the_case_and_its_workers(signal: str, place: Path, tmp_path: Path) -> None:
+    """A case that is told to end leaves no worker, no scratch folder and no half-written dossier behind."""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    arguments = [
+        "--suspect",
+        "suspect",
+        "--candidates",
+        "base",
+        "--out",
+        str(tmp_path / "out"),
+        "--only-bundled",
+    ]
+    case = subprocess.Popen(
+        [sys.executable, "-m", "forensics", "investigate", *arguments],
+        cwd=place, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.glob("forensics-*/*.sketch")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(case.pid, getattr(signals, f"SIG{signal}"))
+    _, told = case.communicate(timeout=30)
+    assert case.returncode == 128 + getattr(signals, f"SIG{signal}")
+    assert b"Traceback" not in told
+    assert not list(tmp_path.glob("forensics-*"))
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_streams_are_not_a_bug(closed: str, tmp_path: Path) -> None:
+    """With a standard stream closed a command still ends with status 0."""
+    line = f"exec {sys.executable} -m forensics probes {closed}"
+    assert (
+        subprocess.run(
+            ["sh", "-c", line], cwd=tmp_path, capture_output=True, timeout=60, check=False
+        ).returncode
+        == 0
+    )
+
+
+def test_pipes_are_refused_as_dossier_and_prompts(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe named where a file is read does not hang the program."""
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["report", str(tmp_path / "pipe")]) == 2
+    arguments = ["--suspect", str(place / "suspect"), "--candidates", str(place / "base")]
+    assert main(["investigate", *arguments, "--prompts", str(tmp_path / "pipe"), *QUICK]) == 2
+    assert capsys.readouterr().err.count("no regular file") == 2

@@ -14,6 +14,8 @@ from forensics.records import Problem
 FILES_LIMIT = 5_000
 DEPTH_LIMIT = 4
 INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+NEEDED = (".safetensors", INDEX, "config.json", "tokenizer.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -46,7 +48,10 @@ def walk(root: Path) -> tuple[list[str], list[Problem]]:
                 Problem(where="", code="TOO_MANY_FILES", message=f"only {FILES_LIMIT} files were listed")
             )
             break
-    return sorted(names)[:FILES_LIMIT], problems
+    names.sort(
+        key=lambda n: (not n.endswith(NEEDED), n.count("/"), n)
+    )  # junk must not push weights off the list
+    return sorted(names[:FILES_LIMIT]), problems
 
 
 def inside(root: Path, name: str) -> Path:
@@ -88,12 +93,20 @@ def read_small(root: Path, name: str, limit: int) -> bytes | None:
 
 
 def list_folder(root: Path) -> Listing:
-    """Which files hold the weights: those of the index, else `model.safetensors`, else every safetensors file."""
+    """Which files hold the weights: `model.safetensors`, else those of the index, else every safetensors file.
+
+    That is the order of transformers' own loader; weights besides those are noted and keep `independent` away.
+    """
     names, problems = walk(root)
-    if INDEX in names:
+    single = os.path.lexists(root / SINGLE) and not os.path.isdir(root / SINGLE)
+    if not single and os.path.lexists(root / INDEX):
         return _indexed(root, names, problems)
     found = [n for n in names if n.endswith(".safetensors") and "/" not in n]
-    weights = ["model.safetensors"] if "model.safetensors" in found else found
+    weights = [SINGLE] if single else found
+    others = sorted({n for n in found if n not in weights} | {n for n in names if single and n == INDEX})
+    if others:
+        message = f"{SINGLE} was read, as loaders do; beside it, not read: {', '.join(map(display_name, others[:5]))}"
+        problems.append(Problem(where="", code="WEIGHTS_AMBIGUOUS", message=message))
     if not weights:
         _explain_absence(names)
     return Listing(

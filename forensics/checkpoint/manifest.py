@@ -10,6 +10,7 @@ from forensics.checkpoint.folder import PICKLES, inside
 from forensics.checkpoint.safetensors_file import SafetensorsFile, open_regular, read_exactly
 from forensics.errors import CheckpointError
 from forensics.records import FileSeen
+from forensics.subjects import OTHER_WEIGHTS
 
 if TYPE_CHECKING:
     from forensics.checkpoint.opened import Checkpoint
@@ -34,7 +35,7 @@ def other_files(checkpoint: Checkpoint) -> list[FileSeen]:
 def _note(name: str) -> str:
     """Why a file that holds weights was not examined; empty for other files."""
     if name.endswith(".safetensors"):
-        return "weights that the index does not name; not examined"
+        return OTHER_WEIGHTS
     if name.endswith(PICKLES):
         return "pickled; never opened"
     return "GGUF is not read yet; not examined" if name.endswith(".gguf") else ""

@@ -25,7 +25,11 @@ class Considered:
     coverage: float | None
     identical: bool
     """Whether the suspect's weight files are the candidate's, byte for byte."""
-    derived_controls: tuple[str, ...]
+    other_weights: tuple[str, ...] = ()
+    """Files of weights in the suspect's folder that were not read."""
+    mlps_comparable: bool = True
+    """Whether both sides have gated MLPs or neither: no known conversion leads from one to the other."""
+    derived_controls: tuple[str, ...] = ()
     """Controls that came out derived in this case."""
     population: str = ""
     remarks: tuple[str, ...] = ()

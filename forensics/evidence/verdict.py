@@ -88,6 +88,24 @@ def coverage_against(case: Considered, at: Thresholds) -> Ground:
     return _coverage(case, at.independent_coverage)
 
 
+def groups_against(case: Considered, _: Thresholds) -> Ground:
+    """Decision 3, sharpened: MLP and attention were both measured, so a descent had a chance to be seen.
+
+    Without gates on one side MLPs have no counterpart; then attention alone is asked.
+    """
+    asked = {Group.ATTENTION, Group.MLP} if case.mlps_comparable else {Group.ATTENTION}
+    missing = sorted(SPOKEN.get(group, group.value) for group in asked - {v.group for v in case.voices})
+    return Ground(
+        met=not missing, found=f"tensor groups that could not be measured: {', '.join(missing) or 'none'}"
+    )
+
+
+def whole_against(case: Considered, _: Thresholds) -> Ground:
+    """Decision 3, sharpened: no second set of weights lies unread in the suspect's folder."""
+    found = f"weights in the suspect's folder that were not read: {', '.join(case.other_weights) or 'none'}"
+    return Ground(met=not case.other_weights, found=found)
+
+
 def exact_against(case: Considered, at: Thresholds) -> Ground:
     """Decision 3: no exact test contradicts independence, uncorrected."""
     if case.smallest_p is None:
@@ -105,7 +123,19 @@ def tampering_against(case: Considered, _: Thresholds) -> Ground:
 SPOKEN = {Group.MLP: "MLP", Group.NORM_AND_BIAS: "norms and biases"}
 
 DERIVED: tuple[Rule, ...] = (weight_for, groups_for, layers_for, coverage_for, controls_for, signs_for)
-INDEPENDENT: tuple[Rule, ...] = (weight_against, coverage_against, exact_against, tampering_against)
+INDEPENDENT: tuple[Rule, ...] = (
+    weight_against,
+    coverage_against,
+    groups_against,
+    whole_against,
+    exact_against,
+    tampering_against,
+)
+
+MIXED = Sign(
+    sign=SignKind.PARTIAL_REUSE,
+    detail="one speaks for descent, the other was measured and does not",
+)
 
 NOT_MEANING: dict[Verdict, str] = {
     "derived": (
@@ -123,8 +153,10 @@ NOT_MEANING: dict[Verdict, str] = {
 def unresolved(case: Considered, at: Thresholds) -> tuple[tuple[str, Sign], ...]:
     """Signs of partial reuse or shared initialisation that nothing in the case explains away.
 
-    Shared initialisation is answered by trained gains or biases that agree, for these carry none. Partial
-    reuse is answered by MLP and attention both speaking in enough layers.
+    Shared initialisation is answered by trained gains or biases that agree, for these carry none. Agreement of
+    weights alone, however strong, does not answer it: how far two trainings of a large model from one initialisation
+    agree is not known. Partial reuse is answered by MLP and attention both speaking in enough layers; where one of
+    the two speaks and the other was measured and does not, that is its sign.
     """
     speaking = {voice.group for voice in case.voices if voice.speaks}
     wide = {
@@ -137,7 +169,11 @@ def unresolved(case: Considered, at: Thresholds) -> tuple[tuple[str, Sign], ...]
         SignKind.PARTIAL_REUSE: {Group.MLP, Group.ATTENTION} <= wide,
         SignKind.TAMPERING: True,  # restrains `independent` only
     }
-    return tuple((probe, sign) for probe, sign in case.signs if not answered[sign.sign])
+    unanswered = tuple((probe, sign) for probe, sign in case.signs if not answered[sign.sign])
+    heard = {voice.group for voice in case.voices} & {Group.MLP, Group.ATTENTION}
+    if len(heard) == 2 and len(heard & speaking) == 1:
+        return (*unanswered, ("MLP against attention", MIXED))
+    return unanswered
 
 
 def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:

@@ -17,6 +17,7 @@ from forensics.evidence.speaking import listen
 from forensics.evidence.verdict import conclude
 from forensics.readings import Measurement
 from forensics.records import Case, Finding, Opinion, Population, Subject
+from forensics.subjects import OTHER_WEIGHTS
 
 __all__ = ["Reference", "Weighed", "load_reference", "weigh"]
 
@@ -97,11 +98,24 @@ def _opinion(
         smallest_holm=min((found.p_holm for found in exact if found.p_holm is not None), default=None),
         coverage=_coverage(suspect),
         identical=_identical(suspect, examined),
+        other_weights=_other_weights(suspect),
+        mlps_comparable=_mlps_comparable(suspect, examined),
         derived_controls=alarms,
         population=population,
         remarks=remarks,
     )
     return conclude(considered, reference.thresholds, reference.scale)
+
+
+def _other_weights(suspect: Subject | None) -> tuple[str, ...]:
+    """Weights in the suspect's folder that were passed over."""
+    return () if suspect is None else tuple(f.name for f in suspect.files if f.note == OTHER_WEIGHTS)
+
+
+def _mlps_comparable(suspect: Subject | None, examined: Subject | None) -> bool:
+    """Whether both or neither have gated MLPs; true where an architecture is not known."""
+    shapes = [s.architecture for s in (suspect, examined) if s is not None and s.architecture is not None]
+    return len({shape.glu for shape in shapes}) < 2
 
 
 def _alone(findings: Sequence[Finding], reference: Reference) -> tuple[Fused | None, str]:

@@ -83,7 +83,9 @@ def count(number: int) -> str:
 
 
 def parameters(number: int) -> str:
-    """A parameter count in words that people use."""
+    """A parameter count in words that people use; absurd ones in digits."""
+    if number >= 10**18:
+        return count(number)
     for unit, scale in (("trillion", 1e12), ("billion", 1e9), ("million", 1e6)):
         if number >= scale:
             return f"{number / scale:.3g} {unit}"

@@ -40,8 +40,9 @@ CHILD = Considered(
     coverage=0.6, identical=False, derived_controls=(),
 )  # fmt: skip
 STRANGER = replace(
-    CHILD, fused=fused(-1.2, -1.3, -0.4), voices=(), smallest_p=0.2, smallest_holm=1.0, coverage=0.95
-)
+    CHILD, fused=fused(-1.2, -1.3, -0.4), smallest_p=0.2, smallest_holm=1.0, coverage=0.95,
+    voices=tuple(voice(v.group, 0.0, speaks=False) for v in BOTH),
+)  # fmt: skip
 
 
 def verdict(case: Considered, **changed: Any) -> str:
@@ -69,13 +70,17 @@ def test_all_rules_met() -> None:
         pytest.param({"voices": BOTH[:1]}, id="one group only"),
         pytest.param({"voices": (voice(Group.MLP), voice(Group.MLP))}, id="one group twice"),
         pytest.param(
-            {"voices": (voice(Group.MLP), voice(Group.ATTENTION, speaks=False))}, id="second silent"
+            {"voices": (voice(Group.MLP), voice(Group.NORM_AND_BIAS, speaks=False))}, id="second silent"
         ),
         pytest.param(
             {"voices": (voice(Group.EMBEDDING), voice(Group.NORM_AND_BIAS))}, id="neither MLP nor attention"
         ),
         pytest.param({"voices": tuple(voice(v.group, 0.49) for v in BOTH)}, id="too few layers"),
         pytest.param({"voices": tuple(voice(v.group, None) for v in BOTH)}, id="layers unknown"),
+        pytest.param(
+            {"voices": (voice(Group.MLP), voice(Group.EMBEDDING), voice(Group.ATTENTION, speaks=False))},
+            id="MLP speaks and attention does not",
+        ),
         pytest.param({"coverage": 0.49}, id="half unread"),
         pytest.param({"coverage": None}, id="coverage unknown"),
         pytest.param({"derived_controls": ("stranger",)}, id="a control came out derived"),
@@ -129,6 +134,9 @@ def test_derived_withstands(changed: dict[str, Any]) -> None:
         pytest.param({"coverage": 0.89}, id="a tenth unread"),
         pytest.param({"coverage": None}, id="coverage unknown"),
         pytest.param({"smallest_p": 1e-3}, id="an exact test objects, uncorrected"),
+        pytest.param({"voices": STRANGER.voices[:1]}, id="MLP not measured"),
+        pytest.param({"voices": STRANGER.voices[1:]}, id="attention not measured"),
+        pytest.param({"other_weights": ("model.safetensors",)}, id="other weights lie unread"),
         pytest.param({"signs": (("p", sign(SignKind.TAMPERING)),)}, id="tampering"),
     ],
 )
