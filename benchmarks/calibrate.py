@@ -36,6 +36,8 @@ FUSED: dict[str, Transform] = {
     "weight-std": Transform(kind="atanh", low=-0.99, high=0.99),
 }
 """Probes that may be fused; all read correlations. What speaks of files rather than weights never is."""
+ANCHORS = ("attention-circuits", "neuron-match")
+"""One of these must have spoken before anything is fused: the others alone separate the zoo better than real models."""
 CALIBRATED_ELSEWHERE = {"weight-std"}
 """Its own weight comes from published measurements of real models (decision 7)."""
 POPULATION = "lineage-zoo"
@@ -86,12 +88,16 @@ def _number(found: float | None) -> float | None:
     return None if found is None else rounded(found, 5)
 
 
-def reference(rows: list[list[Any]], probes: Sequence[str], description: str) -> dict[str, Any]:
+def reference(
+    rows: list[list[Any]], probes: Sequence[str], description: str, versions: Mapping[str, str]
+) -> dict[str, Any]:
     """The content of the reference file; SystemExit if the population cannot carry an opinion."""
     fusion = {
         "probes": {probe: FUSED[probe].as_json() for probe in probes},
         "seed": SEED,
         "draws": DRAWS,
+        "anchors": [probe for probe in ANCHORS if probe in probes],
+        "versions": {probe: versions[probe] for probe in probes},
         "columns": list(COLUMNS),
         "rows": rows,
     }
@@ -215,7 +221,8 @@ def main() -> None:
         probe for probe in sorted(FUSED) if any("value" in line["readings"].get(probe, {}) for line in lines)
     ]
     rows = table_rows(zoo, lines, probes)
-    content = reference(rows, probes, described(zoo, rows))
+    versions = {probe.id: probe.version for probe in bench.probes()}
+    content = reference(rows, probes, described(zoo, rows), versions)
     write(given.out, content)
     _report(content, lines)
 

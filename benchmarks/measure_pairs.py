@@ -54,7 +54,9 @@ def bench_for(zoo: Path, cache: Path, ids: Sequence[str] = ()) -> Bench:
     source = hashlib.sha256()
     for name in sorted(offered):
         source.update(f"{name} {offered[name].origin.sha256} {offered[name].probe.parameters()}\n".encode())
-    for file in sorted(Path(alignment_file).parent.glob("*.py")):
+    core = Path(alignment_file).parent.parent
+    rooms = [p for p in core.rglob("*.py") if not {"evidence", "report", "testing"} & set(p.parts)]
+    for file in [*sorted(rooms), zoo / "manifest.json"]:  # a changed reader or a rebuilt zoo is measured anew
         source.update(file.read_bytes())
     folder = cache / source.hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,8 +123,16 @@ def measured(bench: Bench, pairs: Sequence[Mapping[str, str]], jobs: int) -> lis
             out.flush()
             if number % 50 == 0 or number == len(missing):
                 print(f"compared {number}/{len(missing)}", flush=True)
+    broken = sorted({p for line in done.values() for p, r in line["readings"].items() if _failed(r)})
+    if broken:
+        raise SystemExit(f"probes that broke on some pair, so nothing is fitted: {', '.join(broken)}")
     # Labels come from the manifest at hand, readings from the store.
     return [{**done[pair["suspect"], pair["candidate"]], **pair} for pair in pairs]
+
+
+def _failed(reading: Reading) -> bool:
+    """Whether a probe broke, rather than abstained."""
+    return str(reading.get("none", "")).startswith("failure")
 
 
 def _lines(store: Path) -> Iterator[dict[str, Any]]:

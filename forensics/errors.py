@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-FOLDERS = re.compile(r"(?<![^\s'\"(=])/(?:[^\s/'\"()]+/)+")
+FOLDERS = re.compile(r"(?<![^\s'\"(=:\[<,])/(?:[^\s/'\"()]+/)+")
 """The folders of an absolute path."""
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+"""A place in memory, another one at each run."""
 
 
 def told(error: BaseException) -> str:
@@ -15,7 +17,12 @@ def told(error: BaseException) -> str:
         text = str(error)
     except Exception as unprintable:  # noqa: BLE001 - a stranger's error may not even print
         text = f"a message that raises {type(unprintable).__name__}"
-    return FOLDERS.sub("\u2026/", text[:4000])[:1000]
+    return without_folders(text)
+
+
+def without_folders(text: str) -> str:
+    """Text as it may stand in a record: bounded, without folders of absolute paths and without addresses."""
+    return ADDRESS.sub("0x\u2026", FOLDERS.sub("\u2026/", text[:4000]))[:1000]
 
 
 NOT_THE_CHECKPOINT = "CASE"

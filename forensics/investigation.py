@@ -50,7 +50,11 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
     """Runs the whole case. CheckpointError where the suspect, or every candidate, cannot be read."""
     request.checked()
     offered = registry.chosen(request.probes, request.parameters)
-    reference = weighing.load_reference(registry.calibrations())
+    offered_references, refused = weighing.accepted(registry.calibrations())
+    registry.problems += [
+        Problem(where="calibrations", code="PLUGIN_FAILED", message=e.message) for e in refused
+    ]
+    reference = weighing.load_reference(offered_references)
     told = _Told(registry, watch or Silence())
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
         gatherer = Gatherer(request=request, offered=offered, scratch=Path(scratch), watch=told)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from forensics.errors import ReportError
+from forensics.errors import ReportError, without_folders
 
 LINE_LIMIT = 64 << 20
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -66,7 +66,7 @@ def run(job: Mapping[str, Any], *, limit: float, listen: Callable[[Mapping[str, 
             _LIVE.discard(process.pid)
         if end is None:
             noise.seek(max(0, noise.tell() - 600))
-            words = noise.read().decode("utf-8", "replace").strip().splitlines()
+            words = without_folders(noise.read().decode("utf-8", "replace").strip()).splitlines()
             end = JobEnd(
                 done=False, error="killed", detail=words[-1][:300] if words else _ending(process.returncode)
             )
@@ -117,6 +117,8 @@ def _listen(
             if not part:
                 return None
             pending += part
+            if b"\n" not in part and len(pending) <= LINE_LIMIT:
+                continue
             *lines, rest = pending.split(b"\n")
             pending = bytearray(rest)
             if len(pending) > LINE_LIMIT:

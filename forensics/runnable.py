@@ -139,6 +139,10 @@ def assembled(checkpoint: Checkpoint, max_parameters: int) -> Any:
     stored = sum(spec.rows * spec.columns for spec in checkpoint.specs)
     _within(stored, max_parameters)
     kind = checkpoint.config.get("model_type")
+    if not any(kind in layout.model_types for layout in checkpoint.layouts):
+        raise Abstain(
+            Reason.UNSUPPORTED, "the declared model type has no layout, so nothing could be filled in"
+        )
     given = settings(checkpoint.config)
     hollow = _built(kind, given, hollow=True)
     _within(sum(tensor.numel() for tensor in hollow.state_dict().values()), max_parameters)

@@ -86,7 +86,8 @@ def read_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, 
     finally:
         checkpoint.close()
     save(Path(job["out"]), SketchBook(subject=done.subject, sketches=done.sketches))
-    send({"subject": plain(done.subject), "problems": [plain(p) for p in done.problems]})
+    seen_here = [p for p in registry.problems if p.code == "PLUGIN_FAILED"]
+    send({"subject": plain(done.subject), "problems": [plain(p) for p in (*done.problems, *seen_here)]})
 
 
 def _placeholder(label: str) -> Any:

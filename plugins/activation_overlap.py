@@ -51,12 +51,13 @@ class ActivationOverlap(SketchProbe):
         "of the suspect's blocks. The same on the probe prompts is shown, but independent models of one language agree "
         "there too. What a value is worth only a population of unrelated models can say, since nothing is exact here. "
         "Permutation, rotation, renaming and another tokenizer do not defeat it; long further training wears it down, "
-        "and a shared initialisation or a student of the candidate raises it somewhat."
+        "and a student of the candidate, or a model with its embeddings pasted in, reads like a descendant."
     )
     needs: ClassVar[str] = "an architecture that transformers can run, tokenizer.json, at most max_parameters"
     expected: ClassVar[str] = (
         "Derived: 0.7 to 1 after fine-tuning, about 0.4 after training again for as long as the candidate was. "
-        "Unrelated: mostly below 0.2; up to 0.5 for two models of one recipe, one tokenizer and one corpus."
+        "Unrelated: mostly below 0.2; up to 0.5 for two models of one recipe, and 0.3 to 0.9 for students of the "
+        "candidate and for models with its embeddings pasted in."
     )
     isolated: ClassVar[bool] = True
     time_limit: ClassVar[float] = 300.0

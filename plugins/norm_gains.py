@@ -45,6 +45,8 @@ NULL = (
     "the initialisations were drawn independently and neither training used the other's weights, "
     "so that channels of the residual stream are exchangeable"
 )
+SORTED_Z = 5.0
+"""Standard deviations of a rank correlation with the channel index beyond which channels count as sorted."""
 FOLDED = (
     "; its attention weights look trained, and training does not leave every gain constant: gains may have been folded "
     "into the weights, as is done before a rotation (possible tampering)"
@@ -198,6 +200,15 @@ def _measurement(
     )
 
 
+def _sorted(scores: Rows) -> bool:
+    """Whether the mean score rises or falls along the channels, so that their order tells of a tool, not of descent."""
+    mean = scores.mean(axis=0)
+    rho = alignment.pearson(
+        np.argsort(np.argsort(mean)).astype(np.float64), np.arange(len(mean), dtype=np.float64)
+    )
+    return abs(rho or 0.0) * np.sqrt(len(mean) - 1) > SORTED_Z
+
+
 @dataclass(frozen=True, kw_only=True)
 class NormGains(SketchProbe):
     """Centred correlation of norm gains with an exact p-value."""
@@ -245,6 +256,11 @@ class NormGains(SketchProbe):
         }
         depth = int(str(suspect.facts["layers"])) if by_layer else 0
         found = _measurement(kept, np.mean(a * b, axis=1), test, facts, depth)
+        if _sorted(a) and _sorted(b):
+            facts["exact_withheld"] = (
+                "both models' channels stand sorted by gain, as some pruning tools leave them"
+            )
+            found = replace(found, exact=None, facts={**found.facts, **facts})
         return replace(found, signs=_signs(suspect, candidate, places, test.p))
 
 

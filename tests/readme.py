@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -59,7 +60,10 @@ def figures() -> str:
         rows.append(
             f"| {name} | {fit['cllr']:.3f} [{low:.3f}, {high:.3f}] | {fit['cllr_min']:.3f} | {bounds} |"
         )
+    fused = sum(told["pairs"] for told in zoo["strata"].values())
     rows += [
+        "",
+        f"Fused figures rest on the {fused} pairs on which all of {', '.join(zoo['fused'])} gave a reading.",
         "",
         "| stratum | truth | pairs | least | median | most (fused log10 LR, out of fold) |",
         "|---|---|---|---|---|---|",
@@ -67,7 +71,23 @@ def figures() -> str:
     for name, told in zoo["strata"].items():
         numbers = " | ".join(f"{told[key]:+.2f}" for key in ("least", "median", "most"))
         rows.append(f"| {name} | {told['label']} | {told['pairs']} | {numbers} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", *ranges(zoo["fusion"])])
+
+
+def ranges(table: Mapping[str, Any]) -> list[str]:
+    """Least and largest reading per probe and stratum."""
+    columns, probes = table["columns"], list(table["probes"])
+    seen: dict[tuple[str, str], list[list[float]]] = {}
+    for row in table["rows"]:
+        told = dict(zip(columns, row, strict=True))
+        cells = seen.setdefault((told["label"], told["stratum"]), [[] for _ in probes])
+        for cell, value in zip(cells, told["readings"], strict=True):
+            cell.extend([] if value is None else [value])
+    lines = [f"| readings | {' | '.join(probes)} |", "|---|" + "---|" * len(probes)]
+    for (label, stratum), cells in sorted(seen.items()):
+        shown = (f"{min(cell):.2f} … {max(cell):.2f}" if cell else "–" for cell in cells)
+        lines.append(f"| {stratum} ({label}) | {' | '.join(shown)} |")
+    return lines
 
 
 PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {

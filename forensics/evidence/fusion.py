@@ -62,7 +62,13 @@ def fuser(table: ReferenceTable, probes: tuple[str, ...]) -> Assessed | None:
 
 
 def fuse(table: ReferenceTable, readings: Mapping[str, float], least_families: int) -> Fused | None:
-    """The fused weight of readings by probe id; None where no probe of the table answered."""
+    """The fused weight of readings by probe id; None where no probe of the table answered, or no anchor did.
+
+    Recipe-like readings (depth curves, activations) alone are not fused: in the small models of the table they
+    separate better than they do among real ones, so without an anchor each stands for itself under its own bound.
+    """
+    if table.anchors and not set(table.anchors) & set(readings):
+        return None
     probes = choose(table, readings, least_families)
     assessed = fuser(table, probes) if probes else None
     if assessed is None:

@@ -50,6 +50,20 @@ def load_reference(extra: Iterable[Mapping[str, Any]] = ()) -> Reference:
     return assemble([*bundled(), *extra])
 
 
+def accepted(offered: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[PluginError]]:
+    """Those of plugins' reference files that go with the bundled ones and each other, and why the rest do not."""
+    kept: list[Mapping[str, Any]] = []
+    refused: list[PluginError] = []
+    for content in offered:
+        try:
+            assemble([*bundled(), *kept, content])
+        except PluginError as error:
+            refused.append(error)
+        else:
+            kept.append(content)
+    return kept, refused
+
+
 def assemble(files: Iterable[Mapping[str, Any]]) -> Reference:
     """A `Reference` from the contents of reference files."""
     populations: dict[str, Population] = {}

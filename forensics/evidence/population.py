@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,10 @@ class ReferenceTable:
     strata: tuple[str, ...]
     seed: int
     draws: int
+    anchors: tuple[str, ...] = ()
+    """At least one of these must have spoken before anything is fused; empty for no such condition."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Version of each probe with which the rows were read; another version is not weighed by them."""
 
     def select(self, subset: Sequence[str]) -> Rows:
         """Transformed complete rows for these probes; families and cells numbered anew."""
@@ -109,6 +113,8 @@ def _read(population: str, found: Mapping[str, Any]) -> ReferenceTable:
         strata=tuple(row["stratum"] for row in rows),
         seed=int(found["seed"]),
         draws=int(found["draws"]),
+        anchors=tuple(found.get("anchors", ())),
+        versions=dict(found.get("versions", {})),
     )
 
 

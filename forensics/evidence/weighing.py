@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from forensics.evidence.considered import Considered
 from forensics.evidence.exact import enter_exact
 from forensics.evidence.fusion import Fused, fuse
-from forensics.evidence.library import Reference, load_reference
+from forensics.evidence.library import Reference, accepted, load_reference
 from forensics.evidence.signs import gathered
 from forensics.evidence.speaking import listen
 from forensics.evidence.verdict import conclude
@@ -19,7 +19,7 @@ from forensics.readings import Measurement
 from forensics.records import Case, Finding, Opinion, Population, Subject
 from forensics.subjects import OTHER_WEIGHTS
 
-__all__ = ["Reference", "Weighed", "load_reference", "weigh"]
+__all__ = ["Reference", "Weighed", "accepted", "load_reference", "weigh"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +59,24 @@ def weigh(
 def _weighed(finding: Finding, reference: Reference) -> Finding:
     """The finding with weight and background, where its probe is calibrated and gave a reading."""
     calibration = reference.calibrations.get(finding.probe.id)
-    if calibration is None or not isinstance(finding.outcome, Measurement):
+    known = _is_the_instrument(finding, reference)
+    if calibration is None or not known or not isinstance(finding.outcome, Measurement):
         return replace(finding, weight=None, background=None)
     description = _named(reference.populations[calibration.population])
     value = finding.outcome.value
     return replace(
         finding, weight=calibration.weigh(value, description), background=calibration.background(value)
     )
+
+
+def _is_the_instrument(finding: Finding, reference: Reference) -> bool:
+    """Whether this is the very probe that the reference was read with: bundled, and of the same version.
+
+    A probe that the reference table does not know is left to its own calibration, if it has one.
+    """
+    versions = {} if reference.table is None else reference.table.versions
+    asked = versions.get(finding.probe.id)
+    return asked is None or (finding.probe.origin.bundled and finding.probe.version == asked)
 
 
 def _opinion(
@@ -78,12 +89,14 @@ def _opinion(
     """What follows for one candidate or control from its findings."""
     own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
     readings = {
-        finding.probe.id: finding.outcome.value for finding in own if isinstance(finding.outcome, Measurement)
+        finding.probe.id: finding.outcome.value
+        for finding in own
+        if isinstance(finding.outcome, Measurement) and _is_the_instrument(finding, reference)
     }
     table = reference.table
     fused = None if table is None else fuse(table, readings, reference.thresholds.fusion_families)
     population = "" if table is None or fused is None else _named(reference.populations[table.population])
-    remarks = _remarks(own, fused, reference)
+    remarks = (*_sketched(subjects, label), *_remarks(own, fused, reference))
     if fused is None:
         fused, population = _alone(own, reference)
     suspect = next((subject for subject in subjects if subject.role == "suspect"), None)
@@ -92,10 +105,10 @@ def _opinion(
     considered = Considered(
         candidate=label,
         fused=fused,
-        voices=listen(own, table, reference.thresholds),
+        voices=listen([f for f in own if _is_the_instrument(f, reference)], table, reference.thresholds),
         signs=gathered(own, reference.thresholds),
         smallest_p=min((found.p for found in exact), default=None),
-        smallest_holm=min((found.p_holm for found in exact if found.p_holm is not None), default=None),
+        smallest_holm=_smallest_bundled(own),
         coverage=_coverage(suspect),
         identical=_identical(suspect, examined),
         other_weights=_other_weights(suspect),
@@ -105,6 +118,12 @@ def _opinion(
         remarks=remarks,
     )
     return conclude(considered, reference.thresholds, reference.scale)
+
+
+def _smallest_bundled(findings: Sequence[Finding]) -> float | None:
+    """Smallest corrected exact p among our own probes: a stranger's may restrain a verdict, not state one."""
+    found = [f.exact.p_holm for f in findings if f.exact is not None and f.probe.origin.bundled]
+    return min((p for p in found if p is not None), default=None)
 
 
 def _other_weights(suspect: Subject | None) -> tuple[str, ...]:
@@ -146,6 +165,15 @@ def _alone(findings: Sequence[Finding], reference: Reference) -> tuple[Fused | N
     return fused, weight.population
 
 
+def _sketched(subjects: Sequence[Subject], label: str) -> tuple[str, ...]:
+    """What rests on the word of whoever made a sketch."""
+    names = [s.label for s in subjects if s.form == "sketch" and (s.role == "suspect" or s.label == label)]
+    if not names:
+        return ()
+    told = "known by a sketch only, so all that is said of it rests on the word of whoever made the sketch"
+    return (f"{' and '.join(names)}: {told}",)
+
+
 def _remarks(findings: Sequence[Finding], fused: Fused | None, reference: Reference) -> tuple[str, ...]:
     """Lines on what did not take part or was stretched."""
     lines = []
@@ -177,8 +205,8 @@ def _coverage(suspect: Subject | None) -> float | None:
 
 
 def _identical(suspect: Subject | None, examined: Subject | None) -> bool:
-    """Equal digests of the whole, or equal weight files under whatever name."""
-    if suspect is None or examined is None:
+    """Equal digests of the whole, or equal weight files under whatever name; a sketch only claims its digests."""
+    if suspect is None or examined is None or {suspect.form, examined.form} != {"checkpoint"}:
         return False
     if suspect.digest and suspect.digest == examined.digest:
         return True

@@ -47,7 +47,9 @@ def test_zoo_becomes_a_reference_that_loads() -> None:
     """Rows, digest, calibration and validation of a measured zoo are accepted by the package's own reader."""
     zoo, lines = measured_zoo(14)
     rows = calibrate.table_rows(zoo, lines, ["neuron-match"])
-    content = calibrate.reference(rows, ["neuron-match"], calibrate.described(zoo, rows))
+    content = calibrate.reference(
+        rows, ["neuron-match"], calibrate.described(zoo, rows), {"neuron-match": "1"}
+    )
     found = assemble([json.loads(json.dumps(content))])
     assert found.table is not None
     assert found.table.probes == ("neuron-match",)
@@ -71,7 +73,7 @@ def test_ten_families_are_refused() -> None:
     zoo, lines = measured_zoo(10)
     rows = calibrate.table_rows(zoo, lines, ["neuron-match"])
     with pytest.raises(SystemExit, match="10 independent families"):
-        calibrate.reference(rows, ["neuron-match"], "too few")
+        calibrate.reference(rows, ["neuron-match"], "too few", {"neuron-match": "1"})
 
 
 def test_files_are_never_fused() -> None:
@@ -103,7 +105,7 @@ def test_written_file_is_the_same_for_the_same_rows(tmp_path: Path) -> None:
     zoo, lines = measured_zoo(12)
     for name in ("one", "two"):
         rows = calibrate.table_rows(zoo, lines if name == "one" else lines[::-1], ["neuron-match"])
-        write(tmp_path / name, calibrate.reference(rows, ["neuron-match"], "made up"))
+        write(tmp_path / name, calibrate.reference(rows, ["neuron-match"], "made up", {"neuron-match": "1"}))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert json.loads((tmp_path / "one").read_text())["id"] == "lineage-zoo"
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.evidence.library import assemble
+from forensics.evidence.library import assemble, load_reference
 from forensics.evidence.weighing import Weighed, weigh
-from forensics.readings import Exact, SignKind
+from forensics.readings import Exact, Group, SignKind
 from forensics.records import FileSeen, Finding
 from tests.evidence.builders import (
     abstention,
@@ -176,3 +176,74 @@ def test_order_and_strangers_change_nothing(values: list[float], seed: int) -> N
     for number in (one[0].log10_lr, one[0].lower, one[0].upper):
         assert number is not None
         assert math.isfinite(number)
+
+
+def shipped(
+    *findings: Finding, forms: tuple[str, str] = ("checkpoint", "checkpoint"), digest: str = ""
+) -> Weighed:
+    """Findings weighed by the reference that ships, between a suspect and a base in these forms."""
+    suspect, base = (
+        replace(subject(label, role, digest=digest), form=form)  # type: ignore[arg-type]
+        for label, role, form in zip(("suspect", "base"), ("suspect", "candidate"), forms, strict=True)
+    )
+    return weigh(findings, [suspect, base], case(), load_reference())
+
+
+def by_shipped_probe(
+    probe: str, value: float, *, bundled: bool = True, version: str | None = None
+) -> Finding:
+    """A finding by a probe that the shipped table knows, of the version it was read with unless said otherwise."""
+    table = load_reference().table
+    assert table is not None
+    found = finding(probe, value)
+    groups = {"neuron-match": Group.MLP, "attention-circuits": Group.ATTENTION}
+    outcome = replace(measurement(probe, value), group=groups.get(probe))
+    origin = replace(found.probe.origin, bundled=bundled)
+    used = replace(found.probe, version=version or table.versions[probe], origin=origin)
+    return replace(found, probe=used, outcome=outcome)
+
+
+def test_the_published_fingerprint_alone_decides_nothing() -> None:
+    """0.927 weighs about nothing in the opinion too, and no depth profile alone passes ±0.70 (decision 7)."""
+    opinion = shipped(by_shipped_probe("weight-std", 0.927)).opinions[0]
+    assert opinion.log10_lr is not None
+    assert abs(opinion.log10_lr) < 0.1
+    for value in (-0.5, 0.5, 0.98, 0.999):
+        opinion = shipped(by_shipped_probe("weight-std", value)).opinions[0]
+        assert opinion.log10_lr is not None
+        assert abs(opinion.log10_lr) <= 0.7
+        assert opinion.verdict == "inconclusive"
+
+
+def test_another_instrument_is_not_weighed_by_our_reference() -> None:
+    """A stranger's probe under a bundled name, or another version of a bundled one, has no weight and no voice."""
+    ours = [by_shipped_probe(name, 1.0) for name in ("neuron-match", "attention-circuits")]
+    assert shipped(*ours).opinions[0].verdict == "derived"
+    for change in ({"bundled": False}, {"version": "99"}):
+        others = [by_shipped_probe(name, 1.0, **change) for name in ("neuron-match", "attention-circuits")]  # type: ignore[arg-type]
+        weighed_others = shipped(*others)
+        assert all(found.weight is None for found in weighed_others.findings)
+        assert weighed_others.opinions[0].log10_lr is None
+        assert weighed_others.opinions[0].verdict == "inconclusive"
+
+
+def test_a_strangers_exact_p_restrains_and_states_nothing() -> None:
+    """A tiny p of a plugin keeps `independent` away without the house saying that ancestry is shared."""
+    ours = [by_shipped_probe(name, 0.0) for name in ("neuron-match", "attention-circuits")]
+    assert shipped(*ours).opinions[0].verdict == "independent"
+    strange = finding("strange", replace(measurement("strange", 1.0), exact=exact(1e-12)))
+    strange = replace(
+        strange, probe=replace(strange.probe, origin=replace(strange.probe.origin, bundled=False))
+    )
+    opinion = shipped(*ours, strange).opinions[0]
+    assert opinion.verdict == "inconclusive"
+    assert "ancestry" not in opinion.because
+
+
+def test_a_sketch_is_believed_in_words_only() -> None:
+    """A sketch that claims the suspect's digest is not called identical, and the grounds say whose word it is."""
+    ours = [by_shipped_probe(name, 0.0) for name in ("neuron-match", "attention-circuits")]
+    assert shipped(*ours, digest="ab").opinions[0].relation == "identical"
+    opinion = shipped(*ours, digest="ab", forms=("checkpoint", "sketch")).opinions[0]
+    assert opinion.relation != "identical"
+    assert any("known by a sketch only" in line for line in opinion.grounds)

@@ -140,6 +140,20 @@ def test_the_exact_p_of_unrelated_models_is_uniform() -> None:
     assert 0.40 <= np.mean(ps) <= 0.60
 
 
+def test_upcycled_strangers_are_not_accused_by_their_copies() -> None:
+    """Experts copied from one MLP share its order: their p-values are one, not eight, and the level holds."""
+    smallest = []
+    for seed in range(40):
+        sides = [
+            standin(experts_of(random_model(s), 4, copies=True), experts=4) for s in (900 + seed, 1900 + seed)
+        ]
+        found = compared(*sides)
+        assert found.exact is not None
+        smallest.append(found.exact.p)
+    assert sum(p <= 0.05 for p in smallest) <= 6  # binomial(40, 0.05) exceeds 6 with probability 0.3 %
+    assert min(smallest) > 1e-5
+
+
 def test_a_sample_moves_with_the_neurons() -> None:
     """A probe that samples a third of the neurons samples the same ones of a permuted copy."""
     tensors = random_model(6)
