@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from forensics.arguments import parse
 from forensics.errors import CaseError, ForensicsError, ReportError, StrictError
+from forensics.streams import open_streams, unwind_on_signals
 
 if TYPE_CHECKING:
     from forensics.case import Request
@@ -24,10 +24,9 @@ BUG = 70
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status (decision 11)."""
-    _open_streams()
+    open_streams()
     given = parse(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+    unwind_on_signals()
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "investigate": investigate,
         "report": report,
@@ -54,22 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         _say("this is a bug in forensics; please report the lines above")
         return BUG
-
-
-def _open_streams() -> None:
-    """Gives closed standard streams a sink, so that no file of ours is opened in their place."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+" if number else "r", encoding="utf-8"))  # noqa: SIM115
-
-
-def _end(number: int, _: object) -> None:
-    """A signal to end unwinds like an interrupt, so that workers and scratch files go with us."""
-    raise SystemExit(128 + number)
 
 
 def _say(line: str) -> None:
