@@ -30,7 +30,9 @@ def judge(bench: Bench, pair: Mapping[str, str]) -> tuple[Mapping[str, str], Opi
     origin = Origin(distribution="model-forensics", version="", sha256="", bundled=True)
     findings = []
     for probe in bench.probes():
-        used = ProbeUsed(id=probe.id, version=probe.version, title="", measures="", parameters={}, origin=origin)
+        used = ProbeUsed(
+            id=probe.id, version=probe.version, title="", measures="", parameters={}, origin=origin
+        )
         outcome = compared(probe, suspect.sketches.get(probe.id), candidate.sketches.get(probe.id))
         findings.append(Finding(probe=used, candidate="candidate", outcome=outcome))
     subjects = [

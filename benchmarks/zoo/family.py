@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,12 +105,24 @@ def _publish(name: str, model: PreTrainedModel, out: Path, slice_name: str) -> N
     )
 
 
+def _build_twin(out: Path) -> None:
+    """The unrelated model, in a process of its own."""
+    training.prepare_process()
+    _publish("twin", _from_scratch(TWIN_SEED), out, RECIPE.slice)
+
+
 def build_family(out: Path) -> None:
-    """Train and write base, twin and suspect."""
+    """Train and write base and suspect, and the twin beside them: one thread each is the quickest on two cores."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, seed in (("base", BASE_SEED), ("twin", TWIN_SEED)):
-        _publish(name, _from_scratch(seed), out, RECIPE.slice)
-    _publish("suspect", _disguised(load(out / "base")), out, TUNING_SLICE)
+    twin = get_context("spawn").Process(target=_build_twin, args=(out,))
+    twin.start()
+    try:
+        _publish("base", _from_scratch(BASE_SEED), out, RECIPE.slice)
+        _publish("suspect", _disguised(load(out / "base")), out, TUNING_SLICE)
+    finally:
+        twin.join()
+    if twin.exitcode:
+        raise SystemExit(f"training the twin ended with status {twin.exitcode}")
 
 
 def main() -> None:
@@ -117,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the demo's family of three checkpoints.")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    training.prepare_process(threads=2)
+    training.prepare_process()
     started = time.monotonic()
     build_family(given.out)
     print(f"trained in {time.monotonic() - started:.0f} s", flush=True)

@@ -38,10 +38,10 @@ class Schedule:
     """Decides the batches; the initialisation has its own."""
 
 
-def prepare_process(threads: int = 1) -> None:
+def prepare_process() -> None:
     """Make this process quiet, frugal and as repeatable as a CPU allows.
 
-    One thread a model unless it trains alone: at these sizes two models side by side train faster than
+    One thread a model: at these sizes two models side by side train faster than
     one on two threads, and the order of additions does not depend on the machine's processors.
     Called before anything imports torch: threads that wait asleep cost little on a busy machine.
     """
@@ -50,7 +50,7 @@ def prepare_process(threads: int = 1) -> None:
     import torch
     from transformers.utils import logging
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
