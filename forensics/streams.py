@@ -24,6 +24,7 @@ def _unwind(number: int, _: object) -> None:
 
 
 def unwind_on_signals() -> None:
-    """Lets SIGTERM and SIGHUP end the command as an interrupt does."""
+    """Lets SIGTERM and SIGHUP end the command as an interrupt does, unless they are ignored (nohup)."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _unwind)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _unwind)

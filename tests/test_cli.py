@@ -463,6 +463,12 @@ def test_an_output_that_cannot_be_is_two_lines(
         assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+def _heed_signals() -> None:
+    """Undoes what a shell does to jobs in the background: it lets them ignore interrupts."""
+    for number in (signals.SIGINT, signals.SIGHUP, signals.SIGTERM):
+        signals.signal(number, signals.SIG_DFL)
+
+
 @pytest.mark.parametrize("signal", ["TERM", "INT", "HUP"])
 def test_a_signal_ends_the_case_and_its_workers(signal: str, place: Path, tmp_path: Path) -> None:
     """A case that is told to end leaves no worker, no scratch folder and no half-written dossier behind."""
@@ -479,6 +485,7 @@ def test_a_signal_ends_the_case_and_its_workers(signal: str, place: Path, tmp_pa
     case = subprocess.Popen(
         [sys.executable, "-m", "forensics", "investigate", *arguments],
         cwd=place, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=_heed_signals,  # noqa: PLW1509 - no threads here
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not any(tmp_path.glob("forensics-*/*.sketch")) and time.monotonic() < deadline:
