@@ -2,7 +2,7 @@
 
 import sys
 
-if sys.path and sys.path[0] != sys.prefix and not sys.flags.safe_path:
+if not sys.flags.safe_path:
     del sys.path[0]  # the current folder, which may be a suspect's
 
 from forensics.cli import main

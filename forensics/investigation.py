@@ -77,13 +77,6 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         generated_at=request.generated_at,
     )
     weighed = weighing.weigh(findings, [r.subject for r in reads], case, reference)
-    environment = Environment(
-        python=platform.python_version(),
-        packages=_packages(),
-        plugins=registry.origins,
-        populations=weighed.populations,
-        verbal_scale=weighed.verbal_scale,
-    )
     dossier = Dossier(
         tool=Tool(name=OURS, version=version()),
         case=case,
@@ -92,10 +85,21 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         opinions=weighed.opinions,
         controls=weighed.controls,
         problems=_problems(registry, reads),
-        environment=environment,
+        environment=_environment(registry, weighed),
     )
     # As it reads from the file, so that the first report and every later one are the same function of the same record.
     return Investigated(dossier=decode(encode(dossier)), seconds=gatherer.seconds)
+
+
+def _environment(registry: Registry, weighed: weighing.Weighed) -> Environment:
+    """What can change a reading or its weight, besides the inputs."""
+    return Environment(
+        python=platform.python_version(),
+        packages=_packages(),
+        plugins=registry.origins,
+        populations=weighed.populations,
+        verbal_scale=weighed.verbal_scale,
+    )
 
 
 class _Told:

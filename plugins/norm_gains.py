@@ -257,10 +257,12 @@ class NormGains(SketchProbe):
         depth = int(str(suspect.facts["layers"])) if by_layer else 0
         found = _measurement(kept, np.mean(a * b, axis=1), test, facts, depth)
         if _sorted(a) and _sorted(b):
-            facts["exact_withheld"] = (
-                "both models' channels stand sorted by gain, as some pruning tools leave them"
+            why = "both models' channels stand sorted by gain, as some pruning tools leave them"
+            summary = (
+                f"Gains correlate at {found.value:.2f}, but {why}: that would make strangers agree as well."
             )
-            found = replace(found, exact=None, facts={**found.facts, **facts})
+            told = {**found.facts, "exact_withheld": why}
+            return replace(found, exact=None, group=None, summary=summary, facts=told)
         return replace(found, signs=_signs(suspect, candidate, places, test.p))
 
 

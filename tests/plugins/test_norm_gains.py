@@ -182,5 +182,7 @@ def test_channels_sorted_by_a_tool_give_no_exact_p() -> None:
     found = measure(*sides)
     assert found.value > 0.5
     assert found.exact is None
+    assert found.group is None
+    assert "probability" not in found.summary
     assert "sorted" in str(found.facts["exact_withheld"])
     assert measure(sides[0], standin(model(2))).exact is not None
