@@ -10,7 +10,6 @@ sign changes, whose tail is bounded rigorously, so that no normal approximation 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,16 +66,6 @@ def monte_carlo_p(exceeding: int, draws: int, *, stopped: bool = False) -> float
     Both are valid at every level, whatever the number of draws (Besag and Clifford 1991, sequential Monte Carlo).
     """
     return exceeding / draws if stopped else (1 + exceeding) / (1 + draws)
-
-
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's step-down correction, in the order given: valid under any dependence."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    corrected, running = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = running
-    return tuple(corrected)
 
 
 def combine(exceeding: int, draws: int, bound: float, *, stopped: bool = False) -> float:

@@ -12,7 +12,6 @@ from forensics.alignment import (
     chernoff,
     combine,
     floored,
-    holm,
     joint_moments,
     joint_permutation_test,
     monte_carlo_p,
@@ -203,10 +202,3 @@ def test_monte_carlo_while_it_resolves_then_the_bound() -> None:
     assert combine(0, 9999, 0.5) == 1e-4
     assert combine(0, 9999, 1e-8) == 1e-8
     assert combine(0, 9999, 0.0) == 1e-12
-
-
-def test_holm_follows_the_textbook() -> None:
-    """Step-down factors n, n − 1, …, monotone, capped at one, in the order given."""
-    assert holm([0.04, 0.01, 0.03]) == pytest.approx((0.06, 0.03, 0.06))
-    assert holm([0.9, 0.8]) == (1.0, 1.0)
-    assert holm([]) == ()
