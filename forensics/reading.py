@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forensics.checkpoint.convert import SHORT_NAMES, to_float32
+from forensics.checkpoint.codec import Plain
 from forensics.checkpoint.finite import holds_non_finite
 from forensics.checkpoint.manifest import file_seen, other_files
 from forensics.checkpoint.opened import digest_of
 from forensics.checkpoint.plan import Planned
+from forensics.checkpoint.segments import Segment
 from forensics.checkpoint.streaming import blocks, pieces
 from forensics.errors import told
 from forensics.probe import Abstain, Sketch, Sketcher, SketchProbe, TensorSpec
@@ -105,12 +106,15 @@ def read(
     done = 0
     spoilt: dict[str, int] = {}
     hashes: dict[int, str] = {}
+    current: Planned | None = None
+    wanting: list[tuple[Segment, list[_Running]]] = []
     for piece in pieces(checkpoint, hashes):
         done += piece.count
         if piece.planned:
-            if holds_non_finite(piece.raw, piece.planned.entry.dtype):
-                spoilt[piece.planned.entry.name] = piece.planned.entry.elements
-            _hand_out(piece.planned, piece.at, piece.raw, running)
+            if piece.planned is not current:
+                current, wanting = piece.planned, _wanting(piece.planned, running)
+            if not _hand_out(current, piece.at, piece.raw, wanting):
+                spoilt[current.stored.name] = current.stored.elements
         if progress:
             progress(done, total)
     return _finished(checkpoint, running, spoilt, hashes)
@@ -120,9 +124,10 @@ def sketch_only(checkpoint: Checkpoint, probes: Iterable[SketchProbe], digest: s
     """Sketches without hashing, for a probe that is read in a worker of its own after the whole pass."""
     running = _started(checkpoint, probes)
     for planned in checkpoint.plan.tensors:
-        if any(one.wants(s.spec) for s in planned.segments for one in running):
+        wanting = _wanting(planned, running)
+        if wanting:
             for at, raw in blocks(checkpoint.files[planned.file], planned):
-                _hand_out(planned, at, raw, running)
+                _hand_out(planned, at, raw, wanting)
     return {one.probe.id: one.sketch(digest) for one in running}
 
 
@@ -133,25 +138,29 @@ def _started(checkpoint: Checkpoint, probes: Iterable[SketchProbe]) -> list[_Run
     return running
 
 
-def _hand_out(planned: Planned, at: int, raw: bytes, running: list[_Running]) -> None:
-    """Converts a block if anybody wants it and gives each sketcher the canonical rows it asked for."""
-    wanting = [(segment, one) for segment in planned.segments for one in running if one.wants(segment.spec)]
-    if not wanting:
-        return
-    entry, columns = planned.entry, planned.segments[0].spec.columns
-    block = to_float32(raw, entry.dtype)
-    block = (
-        np.ascontiguousarray(block.reshape(entry.shape).T)
-        if planned.transpose
-        else block.reshape(-1, columns)
-    )
-    if planned.gain_offset:
-        block = block + np.float32(planned.gain_offset)
-    block.flags.writeable = False  # several sketchers see the same block
-    for segment, one in wanting:
-        low, high = max(segment.start, at), min(segment.start + segment.rows, at + len(block))
-        if low < high:
-            one.see(segment.spec, block[low - at : high - at], segment.at + low - segment.start)
+def _wanting(planned: Planned, running: list[_Running]) -> list[tuple[Segment, list[_Running]]]:
+    """Who wants rows of which part of a tensor."""
+    asked = ((segment, [one for one in running if one.wants(segment.spec)]) for segment in planned.segments)
+    return [(segment, takers) for segment, takers in asked if takers]
+
+
+def _hand_out(planned: Planned, at: int, raw: bytes, wanting: list[tuple[Segment, list[_Running]]]) -> bool:
+    """Decodes a piece if anybody wants it and gives each sketcher its canonical rows; False if a row is not finite."""
+    plain = isinstance(planned.codec, Plain)
+    finite = not (plain and holds_non_finite(raw, planned.entry.dtype))
+    if not wanting or planned.codec is None:
+        return finite
+    for first, decoded in planned.codec.decode(raw, at):
+        block = decoded + np.float32(planned.gain_offset) if planned.gain_offset else decoded
+        finite = finite and (plain or bool(np.isfinite(block).all()))
+        block.flags.writeable = False  # several sketchers see the same block
+        for segment, takers in wanting:
+            found = segment.within(first, len(block))
+            if found:
+                rows = block[found[0]]
+                for one in takers:
+                    one.see(segment.spec, rows, found[1])
+    return finite
 
 
 def _finished(
@@ -174,9 +183,10 @@ def _subject(
     checkpoint: Checkpoint, files: list[FileSeen], digest: str, spoilt: Mapping[str, int]
 ) -> Subject:
     plan = checkpoint.plan
-    parameters = sum(p.entry.elements for p in plan.tensors if not p.buffer)
+    parameters = sum(p.stored.elements for p in plan.tensors if not p.buffer)
     parameters += sum(e.elements for f in checkpoint.files for e in f.missing)
-    recognised = sum(p.entry.elements for p in plan.tensors if p.segments) - sum(spoilt.values())
+    parameters += sum(e.elements for f in checkpoint.files for e, _ in f.refused)
+    recognised = sum(p.stored.elements for p in plan.tensors if p.segments) - sum(spoilt.values())
     listing, stored = checkpoint.listing, len(plan.tensors) + sum(len(f.missing) for f in checkpoint.files)
     if listing and len(listing.indexed) > stored and stored:
         parameters += (len(listing.indexed) - stored) * (parameters // stored)
@@ -197,7 +207,7 @@ def _subject(
         architecture=plan.architecture,
         parameters=parameters,
         recognised=max(0, recognised),
-        dtypes=tuple(sorted({SHORT_NAMES.get(p.entry.dtype, p.entry.dtype.lower()) for p in plan.tensors})),
+        dtypes=tuple(sorted({p.stored.precision for p in plan.tensors})),
         unexamined=tuple(left[:UNEXAMINED_LIMIT]),
         unexamined_omitted=max(0, len(left) - UNEXAMINED_LIMIT),
     )

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.archive import plain, restored
-from forensics.checkpoint.safetensors_file import Entry, SafetensorsFile, read_exactly
+from forensics.checkpoint.safetensors_file import open_safetensors_file
+from forensics.checkpoint.stored import Entry, WeightFile
 from forensics.errors import CaseError, CheckpointError, ReportError
 from forensics.probe import Sketch
 from forensics.readings import Abstention, Failure
@@ -132,7 +133,7 @@ def is_sketch_file(path: Path) -> bool:
 
 def load(path: Path) -> SketchBook:
     """Reads a book; the other side may have written it, so everything is checked (CheckpointError)."""
-    file = SafetensorsFile.open(path.resolve(), path.name)
+    file = open_safetensors_file(path.resolve(), path.name)
     try:
         if file.metadata.get("format") != FORMAT or file.size > SIZE_LIMIT or file.missing or file.trailing:
             raise CheckpointError(f"{path.name} is not a whole {FORMAT} file", code="SKETCH")
@@ -149,10 +150,10 @@ def load(path: Path) -> SketchBook:
     return SketchBook(subject=subject, sketches=sketches)
 
 
-def _array(file: SafetensorsFile, entry: Entry) -> NDArray[np.generic]:
+def _array(file: WeightFile, entry: Entry) -> NDArray[np.generic]:
     import numpy as np
 
-    stored = np.frombuffer(read_exactly(file.fd, entry.begin, entry.end - entry.begin), DTYPES[entry.dtype])
+    stored = np.frombuffer(file.read(entry.begin, entry.end - entry.begin), DTYPES[entry.dtype])
     if entry.dtype == "BOOL":
         stored = stored.view(np.uint8) != 0  # a byte other than 0 and 1 is no bool
     return stored.reshape(entry.shape)

@@ -29,8 +29,9 @@ def module_tensor(
     shapes = checkpoint.architecture
     heads = Heads(heads=shapes.heads, kv_heads=shapes.kv_heads, head_dim=shapes.head_dim)
     try:
-        segments = cut(name, shape, "f32", match, heads)
-        rows, columns = oriented(shape, match)
+        turned = match.rule.transpose and len(shape) > 1
+        segments = cut(name, shape, "f32", match, heads, turned=turned)
+        rows, columns = oriented(shape, match, turned=turned)
     except Unsplittable:
         return None
     whole = np.empty((rows, columns), dtype=np.float32)
@@ -42,8 +43,12 @@ def module_tensor(
         for start, block in checkpoint.rows(spec):
             low, high = max(start, segment.at), min(start + len(block), segment.at + segment.rows)
             if low < high:
-                at = segment.start - segment.at
-                whole[low + at : high + at] = block[low - start : high - start]
+                first = segment.start + (low - segment.at) * segment.step
+                last = segment.start + (high - 1 - segment.at) * segment.step
+                whole[first : last + 1 : segment.step] = block[low - start : high - start]
     if match.rule.roles[0].endswith("norm"):
         whole -= np.float32(layout.gain_offset(model_type))
-    return np.ascontiguousarray(whole.T if match.rule.transpose and len(shape) == 2 else whole).reshape(shape)
+    if not turned:
+        return whole.reshape(shape)
+    stacked = whole.reshape(shape[0], -1, columns) if len(shape) == 3 else whole
+    return np.ascontiguousarray(stacked.swapaxes(-1, -2)).reshape(shape)

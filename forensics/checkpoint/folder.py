@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from forensics.checkpoint.config import parse_json
-from forensics.checkpoint.safetensors_file import HEADER_LIMIT, open_regular, read_exactly
+from forensics.checkpoint.safetensors_file import HEADER_LIMIT
+from forensics.checkpoint.source import open_regular, read_exactly
 from forensics.errors import CheckpointError
 from forensics.records import Problem
 

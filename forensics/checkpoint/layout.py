@@ -19,7 +19,15 @@ from forensics.errors import PluginError
 
 NUMBER = re.compile(r"[0-9]+")
 PREFIX = re.compile(r"^(?:(?:model|language_model|transformer|gpt_neox|base_model|text_model|backbone)\.)*")
-SPLITS = {"": 1, "qkv": 3, "qkv-per-head": 3, "halves": 2, "experts": 1, "experts-halves": 2}
+SPLITS = {
+    "": 1,
+    "qkv": 3,
+    "qkv-per-head": 3,
+    "halves": 2,
+    "experts": 1,
+    "experts-halves": 2,
+    "experts-interleaved": 2,
+}
 """Ways of fusing, and how many roles each fuses."""
 BUFFER = "buffer"
 """Role of stored things that are no parameters: rotary frequencies, causal masks."""
@@ -35,6 +43,9 @@ class Rule:
     roles: tuple[str, ...]
     split: str = ""
     transpose: bool = False
+    """Matrices are stored (in, out)."""
+    paired: bool = False
+    """Rows of a rotary pair are stored beside each other, as Meta and GGUF do, not in two halves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +125,7 @@ def _rule(template: str, meaning: object) -> Rule:
         roles=roles,
         split=split,
         transpose=bool(given.get("transpose", False)),
+        paired=bool(given.get("paired", False)),
     )
 
 

@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from forensics.checkpoint.folder import PICKLES, inside
-from forensics.checkpoint.safetensors_file import SafetensorsFile, open_regular, read_exactly
+from forensics.checkpoint.source import open_regular, read_exactly
+from forensics.checkpoint.stored import WeightFile
 from forensics.errors import CheckpointError
 from forensics.records import FileSeen
 from forensics.subjects import OTHER_WEIGHTS
@@ -19,7 +20,7 @@ OTHER_LIMIT = 256 << 20
 """Bytes above which a file that holds no examined weights is listed but not hashed."""
 
 
-def file_seen(file: SafetensorsFile, sha256: str) -> FileSeen:
+def file_seen(file: WeightFile, sha256: str) -> FileSeen:
     """The record of a weight file that was read whole."""
     return FileSeen(name=file.name[:500], size=file.size, sha256=sha256)
 

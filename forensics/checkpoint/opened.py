@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forensics.checkpoint.config import model_type
-from forensics.checkpoint.convert import ITEM_BYTES, to_float32
 from forensics.checkpoint.facts import Anchors, TextFile, TokenizerFacts
 from forensics.checkpoint.fill import module_tensor
 from forensics.checkpoint.folder import Listing, read_small
 from forensics.checkpoint.layout import Layout, bundled_layouts
 from forensics.checkpoint.plan import Plan, Planned, plan_for
-from forensics.checkpoint.safetensors_file import SafetensorsFile, read_exactly
-from forensics.checkpoint.segments import Segment
+from forensics.checkpoint.stored import WeightFile
 from forensics.checkpoint.texts import read_texts
 from forensics.checkpoint.tokenizer import SIZE_LIMIT, token_hash, tokenizer_facts
 from forensics.errors import CheckpointError
@@ -43,7 +41,7 @@ class Checkpoint:
         self,
         *,
         label: str,
-        files: list[SafetensorsFile],
+        files: list[WeightFile],
         config: Mapping[str, Any],
         listing: Listing | None,
         problems: Iterable[Problem] = (),
@@ -85,31 +83,28 @@ class Checkpoint:
     def rows(
         self, spec: TensorSpec, block_bytes: int = BLOCK_BYTES
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(first row, block) of one canonical tensor, outside the reading pass."""
+        """(first row, block) of one canonical tensor, outside the reading pass; no other rows are read."""
         planned, spec = self._where[spec.role, spec.layer, spec.expert]
         for segment in planned.segments:
             if segment.spec is spec:
-                for offset, block in self._stored_rows(planned, segment, block_bytes):
-                    yield segment.at + offset, block
+                for first, block in self._decoded(planned, segment.start, segment.stop, block_bytes):
+                    found = segment.within(first, len(block))
+                    if found:
+                        yield found[1], block[found[0]]
 
-    def _stored_rows(
-        self, planned: Planned, segment: Segment, block_bytes: int
+    def _decoded(
+        self, planned: Planned, start: int, stop: int, block_bytes: int
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(row within the segment, block), oriented as canonical rows, gain offset applied; no other row is read."""
-        file, entry = self.files[planned.file], planned.entry
-        if planned.transpose:
-            raw = read_exactly(file.fd, entry.begin, entry.end - entry.begin)
-            stored = to_float32(raw, entry.dtype).reshape(entry.shape)
-            yield 0, np.ascontiguousarray(stored[:, segment.start : segment.start + segment.rows].T)
-            return
-        row_bytes = segment.spec.columns * ITEM_BYTES[entry.dtype]
-        step = max(1, block_bytes // row_bytes) * row_bytes
-        first = entry.begin + segment.start * row_bytes
-        for offset, raw in file.chunks(first, first + segment.rows * row_bytes, step):
-            block = to_float32(raw, entry.dtype).reshape(-1, segment.spec.columns)
-            if planned.gain_offset:
-                block = block + np.float32(planned.gain_offset)
-            yield (offset - first) // row_bytes, block
+        """(row, block) of the units that hold rows `start` to `stop` of a stored tensor, gain offset applied."""
+        file, codec, entry = self.files[planned.file], planned.codec, planned.entry
+        assert codec is not None
+        low, high = start // codec.unit_rows, -(-stop // codec.unit_rows)
+        begin, end = entry.begin + low * codec.unit_bytes, entry.begin + high * codec.unit_bytes
+        step = max(1, block_bytes // codec.unit_bytes) * codec.unit_bytes
+        for offset, raw in file.chunks(begin, end, step):
+            row = (offset - entry.begin) // codec.unit_bytes * codec.unit_rows
+            for first, block in codec.decode(raw, row):
+                yield first, block + np.float32(planned.gain_offset) if planned.gain_offset else block
 
     def matrix(self, spec: TensorSpec) -> NDArray[np.float32]:
         """A whole canonical tensor, shape (rows, columns); for small checkpoints only."""
@@ -139,14 +134,26 @@ class Checkpoint:
         hashed = self._hashed[:count]
         if not hashed:
             return None
-        planned, _ = self._where["embed_tokens", None, None]
-        file, entry = self.files[planned.file], planned.entry
-        row_bytes = spec.columns * ITEM_BYTES[entry.dtype]
-        raw = b"".join(read_exactly(file.fd, entry.begin + i * row_bytes, row_bytes) for _, i in hashed)
-        rows = to_float32(raw, entry.dtype).reshape(-1, spec.columns)
+        rows = self._picked(spec, [i for _, i in hashed])
         finite = np.isfinite(rows).all(axis=1)
         hashes = np.array([h for h, _ in hashed], dtype=np.uint64)
         return Anchors(hashes=hashes[finite], rows=np.ascontiguousarray(rows[finite]))
+
+    def _picked(self, spec: TensorSpec, wanted: list[int]) -> NDArray[np.float32]:
+        """Single rows of a tensor, shape (len(wanted), columns); only the units that hold them are read, each once."""
+        planned, _ = self._where[spec.role, spec.layer, spec.expert]
+        (segment,) = planned.segments
+        picked = np.empty((len(wanted), spec.columns), dtype=np.float32)
+        unit = planned.codec.unit_rows if planned.codec else 1
+        by_unit: dict[int, list[tuple[int, int]]] = {}
+        for place, row in enumerate(wanted):
+            by_unit.setdefault((segment.start + row) // unit, []).append((place, segment.start + row))
+        for number in sorted(by_unit):
+            for first, block in self._decoded(planned, number * unit, (number + 1) * unit, BLOCK_BYTES):
+                for place, row in by_unit[number]:
+                    if first <= row < first + len(block):
+                        picked[place] = block[row - first]
+        return picked
 
     def _small(self, name: str, limit: int) -> bytes | None:
         return read_small(self.listing.root, name, limit) if self.listing else None

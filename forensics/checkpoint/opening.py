@@ -11,7 +11,8 @@ from forensics.checkpoint.config import declared, read_config
 from forensics.checkpoint.folder import Listing, inside, list_folder, read_small, refuse_foreign
 from forensics.checkpoint.layout import Layout
 from forensics.checkpoint.opened import Checkpoint
-from forensics.checkpoint.safetensors_file import SafetensorsFile
+from forensics.checkpoint.safetensors_file import open_safetensors_file
+from forensics.checkpoint.stored import WeightFile
 from forensics.errors import CheckpointError
 from forensics.records import Problem
 
@@ -27,13 +28,13 @@ def open_checkpoint(
     if path.is_dir():
         return _open_folder(path, label, layouts)
     refuse_foreign(path)
-    file = SafetensorsFile.open(path.resolve(), path.name)
+    file = open_safetensors_file(path.resolve(), path.name)
     return Checkpoint(
         label=label, files=[file], config={}, listing=None, problems=_faults(file, label), layouts=layouts
     )
 
 
-def _faults(file: SafetensorsFile, label: str) -> list[Problem]:
+def _faults(file: WeightFile, label: str) -> list[Problem]:
     faults = []
     if file.missing:
         message = f"{file.name} ends {len(file.missing)} tensors early; what is there was examined"
@@ -99,5 +100,5 @@ def _contradictions(checkpoint: Checkpoint, listing: Listing) -> list[Problem]:
     return found
 
 
-def _open_weights(root: Path, name: str) -> SafetensorsFile:
-    return SafetensorsFile.open(inside(root, name), name)
+def _open_weights(root: Path, name: str) -> WeightFile:
+    return open_safetensors_file(inside(root, name), name)

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+from forensics.checkpoint.assembly import assembled
+from forensics.checkpoint.codec import Codec, Plain, Turned, Unpaired
 from forensics.checkpoint.config import declared, model_type
-from forensics.checkpoint.convert import ITEM_BYTES
 from forensics.checkpoint.layout import BUFFER, Layout, Match, choose
-from forensics.checkpoint.safetensors_file import Entry, SafetensorsFile
-from forensics.checkpoint.segments import Heads, Segment, Unsplittable, cut
+from forensics.checkpoint.segments import Heads, Segment, Unsplittable, cut, oriented
+from forensics.checkpoint.stored import Entry, Stored, WeightFile
 from forensics.probe import TensorSpec
 from forensics.records import Architecture, Unexamined
 
-TRANSPOSED_LIMIT = 1 << 28
-"""Bytes of a transposed tensor that are held at once; a larger one is listed as unexamined. GPT-2's largest has 41 MB;
-converted and turned, a tensor takes up to five times its size."""
-ROW_LIMIT = 1 << 26
-"""Bytes of one row; a longer row is listed as unexamined, so that memory stays bounded."""
+UNIT_LIMIT = 1 << 28
+"""Stored bytes of what can only be decoded together (a row, a transposed matrix, an expert); more is listed as
+unexamined, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One stored tensor: where it lies and what its rows are; no segments where it cannot be used."""
+    """One tensor: where it lies and what its rows are; no segments where it cannot be used."""
 
-    file: int
-    entry: Entry
+    stored: Stored
+    codec: Codec | None
+    """The tensor's own, turned and reordered as the layout says, so that its rows are canonical."""
     segments: tuple[Segment, ...]
-    transpose: bool
     buffer: bool
     gain_offset: float = 0.0
+
+    @property
+    def file(self) -> int:
+        """Index of the file that holds its rows."""
+        return self.stored.file
+
+    @property
+    def entry(self) -> Entry:
+        """The bytes of its rows."""
+        return self.stored.entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,38 +60,38 @@ def _heads(config: Mapping[str, Any], width: int) -> Heads:
     return Heads(heads=heads, kv_heads=kv_heads, head_dim=head_dim)
 
 
-def _width(entries: Iterable[Entry], layout: Layout | None) -> int:
+def _width(tensors: Iterable[Stored], layout: Layout | None) -> int:
     """Width of the residual stream by the tensors: columns of the embeddings, else length of a norm."""
     lengths: dict[str, int] = {}
-    for entry in entries:
-        match = layout.match(entry.name) if layout else None
+    for stored in tensors:
+        match = layout.match(stored.name) if layout else None
         if match and match.rule.roles[0] in ("embed_tokens", "input_norm", "final_norm"):
-            lengths.setdefault(match.rule.roles[0], entry.shape[-1] if entry.shape else 0)
+            lengths.setdefault(match.rule.roles[0], stored.shape[-1] if stored.shape else 0)
     return lengths.get("embed_tokens") or lengths.get("input_norm") or lengths.get("final_norm") or 0
 
 
-def plan_for(files: Sequence[SafetensorsFile], config: Mapping[str, Any], layouts: Iterable[Layout]) -> Plan:
+def plan_for(files: Sequence[WeightFile], config: Mapping[str, Any], layouts: Iterable[Layout]) -> Plan:
     """The plan over all files; an unknown architecture gives a plan with everything unexamined, not an error."""
-    entries = [(i, e) for i, f in enumerate(files) for e in f.entries]
+    tensors = assembled(files, config)
     kind = model_type(config)
-    layout, _ = choose(((e.name, e.elements) for _, e in entries), kind, layouts)
-    width = _width((e for _, e in entries), layout) or declared(config, "width")
+    layout, _ = choose(((t.name, t.elements) for t in tensors), kind, layouts)
+    width = _width(tensors, layout) or declared(config, "width")
     heads = _heads(config, width)
     cut_off = [e for f in files for e in f.missing]
     left = [Unexamined(name=e.name[:200], reason="beyond the end of its file") for e in cut_off]
+    left += [Unexamined(name=e.name[:200], reason=reason) for f in files for e, reason in f.refused]
     planned = []
     taken: set[tuple[str, int | None, int | None]] = set()
-    for index, entry in entries:
-        match = layout.match(entry.name) if layout else None
-        segments, reason = _segments(entry, match, heads, taken)
+    for stored in tensors:
+        match = layout.match(stored.name) if layout else None
+        codec, segments, reason = _segments(stored, match, heads, taken)
         buffer = match is not None and match.rule.roles[0] == BUFFER
         if reason and not buffer:
-            left.append(Unexamined(name=entry.name[:200], reason=reason))
+            left.append(Unexamined(name=stored.name[:200], reason=reason))
         gain = match is not None and match.rule.roles[0].endswith("norm") and layout is not None
         planned.append(
             Planned(
-                file=index, entry=entry, segments=segments, buffer=buffer,
-                transpose=match is not None and match.rule.transpose and len(entry.shape) == 2,
+                stored=stored, codec=codec, segments=segments, buffer=buffer,
                 gain_offset=layout.gain_offset(kind) if gain and layout else 0.0,
             )
         )  # fmt: skip
@@ -96,30 +105,55 @@ def plan_for(files: Sequence[SafetensorsFile], config: Mapping[str, Any], layout
     )
 
 
+Planning: TypeAlias = tuple[Codec | None, tuple[Segment, ...], str]
+
+
 def _segments(
-    entry: Entry, match: Match | None, heads: Heads, taken: set[tuple[str, int | None, int | None]]
-) -> tuple[tuple[Segment, ...], str]:
-    """Segments of a tensor, or why there are none."""
+    stored: Stored, match: Match | None, heads: Heads, taken: set[tuple[str, int | None, int | None]]
+) -> Planning:
+    """Codec and segments of a tensor, or why there are none."""
     if match is None:
-        return (), "name not recognised"
+        return None, (), "name not recognised"
     if match.rule.roles[0] == BUFFER:
-        return (), "buffer"
-    size = ITEM_BYTES.get(entry.dtype)
-    if size is None:
-        return (), f"stored as {entry.dtype}, which is not dequantised yet"
+        return None, (), "buffer"
+    if stored.refused:
+        return None, (), stored.refused
+    turned = match.rule.transpose and not stored.oriented and len(stored.shape) > 1
     try:
-        segments = tuple(cut(entry.name[:200], entry.shape, entry.dtype.lower(), match, heads))
+        rows, columns = oriented(stored.shape, match, turned=turned)
+        segments = tuple(cut(stored.name[:200], stored.shape, stored.precision, match, heads, turned=turned))
+        codec = _codec(stored, match, (rows, columns), heads, turned=turned)
     except Unsplittable as error:
-        return (), str(error)
-    if match.rule.transpose and entry.end - entry.begin > TRANSPOSED_LIMIT:
-        return (), "transposed and too large to hold"
-    if segments[0].spec.columns * size > ROW_LIMIT:
-        return (), "one row is too long to hold"
+        return None, (), str(error)
+    if codec.unit_bytes > UNIT_LIMIT:
+        return None, (), "one part of it is too large to hold"
     keys = {(s.spec.role, s.spec.layer, s.spec.expert) for s in segments}
     if keys & taken:
-        return (), "second tensor for the same role"
+        return None, (), "second tensor for the same role"
     taken |= keys
-    return segments, ""
+    return codec, segments, ""
+
+
+def _codec(stored: Stored, match: Match, extent: tuple[int, int], heads: Heads, *, turned: bool) -> Codec:
+    """What decodes the tensor into canonical rows of `extent`."""
+    rows, columns = extent
+    codec = stored.codec
+    if turned:
+        if not isinstance(codec, Plain):
+            raise Unsplittable(f"stored transposed as {stored.precision}, which is not turned yet")
+        unit = rows // stored.shape[0] if len(stored.shape) == 3 else rows
+        codec = Turned(codec.dtype, columns, unit)
+    elif isinstance(codec, Plain):
+        codec = Plain(codec.dtype, columns)  # vectors are columns, stacks are unrolled
+    if codec is None or codec.columns != columns:
+        raise Unsplittable("its shape does not fit how it is stored")
+    if match.rule.paired and heads.head_dim:
+        if rows % heads.head_dim or heads.head_dim % 2:
+            raise Unsplittable(f"{rows} rows are no whole heads of {heads.head_dim}")
+        codec = Unpaired(codec, heads.head_dim)
+    if rows % codec.unit_rows:
+        raise Unsplittable(f"{rows} rows do not fit how it is stored")
+    return codec
 
 
 def _as_shaped(declared: Heads, specs: Sequence[TensorSpec]) -> Heads:

@@ -8,15 +8,13 @@ short list of tensors, not a crash.
 from __future__ import annotations
 
 import json
-import os
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import mul
 from pathlib import Path
 from typing import Any
 
+from forensics.checkpoint.source import ByteSource, LocalBytes
+from forensics.checkpoint.stored import Entry, WeightFile
 from forensics.errors import CheckpointError
 
 BITS = {
@@ -26,25 +24,6 @@ BITS = {
 HEADER_LIMIT = 25_000_000
 TENSOR_LIMIT = 200_000
 NAME_LIMIT = 4_096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One stored tensor: `begin` and `end` are absolute byte offsets in the file."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-    @property
-    def elements(self) -> int:
-        """How many numbers the shape holds."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
 
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -114,90 +93,35 @@ def _parse(raw: bytes, origin: int) -> tuple[list[Entry], dict[str, str]]:
     return entries, metadata
 
 
-@dataclass(slots=True)
-class SafetensorsFile:
-    """An open file: entries that lie wholly in it, and the names of those that do not."""
-
-    name: str
-    fd: int
-    size: int
-    header_end: int
-    entries: list[Entry]
-    missing: list[Entry]
-    trailing: int
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def open(cls, path: Path, name: str) -> SafetensorsFile:
-        """Opens and checks one file; every fault is a CheckpointError with a code."""
-        fd, size = open_regular(path, name)
-        try:
-            return cls._checked(fd, size, name)
-        except BaseException:
-            os.close(fd)
-            raise
-
-    @classmethod
-    def _checked(cls, fd: int, size: int, name: str) -> SafetensorsFile:
-        prefix = read_exactly(fd, 0, min(8, size))
-        length = int.from_bytes(prefix, "little")
-        if len(prefix) < 8:
-            raise CheckpointError(f"{name} is too short to be a safetensors file", code="ST_TRUNCATED")
-        if length > HEADER_LIMIT:
-            raise CheckpointError(f"header of {name} claims {length} bytes", code="ST_HEADER_TOO_LARGE")
-        if length > size - 8:
-            raise CheckpointError(
-                f"{name} ends inside its header", "fetch the file again", code="ST_TRUNCATED"
-            )
-        entries, metadata = _parse(read_exactly(fd, 8, length), 8 + length)
-        declared = max((e.end for e in entries), default=8 + length)
-        return cls(
-            name=name,
-            fd=fd,
-            size=size,
-            header_end=8 + length,
-            entries=[e for e in entries if e.end <= size],
-            missing=[e for e in entries if e.end > size],
-            trailing=max(0, size - declared),
-            metadata=metadata,
-        )
-
-    def chunks(self, begin: int, end: int, step: int) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) from `begin` to `end` in pieces of at most `step` bytes."""
-        for offset in range(begin, end, step):
-            yield offset, read_exactly(self.fd, offset, min(step, end - offset))
-
-    def close(self) -> None:
-        """Closes the descriptor; safe to call twice."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+def open_safetensors(source: ByteSource) -> WeightFile:
+    """Checks one file's header; every fault is a CheckpointError with a code. The caller closes the source."""
+    name, size = source.name, source.size
+    prefix = source.read(0, min(8, size))
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < 8:
+        raise CheckpointError(f"{name} is too short to be a safetensors file", code="ST_TRUNCATED")
+    if length > HEADER_LIMIT:
+        raise CheckpointError(f"header of {name} claims {length} bytes", code="ST_HEADER_TOO_LARGE")
+    if length > size - 8:
+        raise CheckpointError(f"{name} ends inside its header", "fetch the file again", code="ST_TRUNCATED")
+    entries, metadata = _parse(source.read(8, length), 8 + length)
+    declared = max((e.end for e in entries), default=8 + length)
+    return WeightFile(
+        format="safetensors",
+        source=source,
+        entries=[e for e in entries if e.end <= size],
+        missing=[e for e in entries if e.end > size],
+        trailing=max(0, size - declared),
+        header_end=8 + length,
+        metadata=metadata,
+    )
 
 
-def open_regular(path: Path, name: str) -> tuple[int, int]:
-    """Descriptor and size of a regular file; a pipe, device or folder is refused without blocking."""
+def open_safetensors_file(path: Path, name: str) -> WeightFile:
+    """Opens and checks a local file."""
+    source = LocalBytes.open(path, name)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError as error:
-        raise CheckpointError(f"cannot open {name}: {error.strerror}", code="UNREADABLE") from None
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(fd)
-        raise CheckpointError(f"{name} is not a regular file", code="NOT_A_FILE")
-    return fd, status.st_size
-
-
-def read_exactly(fd: int, offset: int, length: int) -> bytes:
-    """`length` bytes at `offset`; a file that shrank meanwhile is an error, not a crash."""
-    parts = []
-    while length:
-        try:
-            part = os.pread(fd, min(length, 1 << 30), offset)
-        except OSError as error:
-            raise CheckpointError(f"cannot read: {error.strerror}", code="UNREADABLE") from None
-        if not part:
-            raise CheckpointError("file became shorter while being read", code="SHRANK")
-        parts.append(part)
-        offset += len(part)
-        length -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        return open_safetensors(source)
+    except BaseException:
+        source.close()
+        raise

@@ -23,38 +23,59 @@ class Heads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Rows `start` to `start + rows` of a stored matrix are rows `at` … of the canonical tensor `spec`."""
+    """Rows `start`, `start + step`, … (`rows` of them) of a stored matrix are rows `at` … of the tensor `spec`."""
 
     spec: TensorSpec
     start: int
     rows: int
     at: int
+    step: int = 1
+
+    @property
+    def stop(self) -> int:
+        """Behind its last stored row."""
+        return self.start + (self.rows - 1) * self.step + 1
+
+    def within(self, first: int, count: int) -> tuple[slice, int] | None:
+        """Which of the stored rows `first` … `first + count` are its own, and the first of them as a canonical row."""
+        begin = max(0, -(-(first - self.start) // self.step))
+        end = min(self.rows, -(-(first + count - self.start) // self.step))
+        if begin >= end:
+            return None
+        low = self.start + begin * self.step - first
+        return slice(low, low + (end - begin - 1) * self.step + 1, self.step), self.at + begin
 
 
 class Unsplittable(Exception):  # noqa: N818 - a reason to leave a tensor out
     """A stored tensor's shape does not fit what its name says; the message is the reason."""
 
 
-def oriented(shape: tuple[int, ...], match: Match) -> tuple[int, int]:
-    """(rows, columns) of the stored tensor seen as canonical rows: stacked experts unrolled, vectors as columns."""
+def oriented(shape: tuple[int, ...], match: Match, *, turned: bool) -> tuple[int, int]:
+    """(rows, columns) of the stored tensor seen as canonical rows: stacked experts unrolled, vectors as columns.
+
+    `turned` says that the file keeps matrices as (in, out).
+    """
     if match.rule.split.startswith("experts"):
         if len(shape) == 3:
-            return shape[0] * shape[1], shape[2]
+            rows, columns = (shape[2], shape[1]) if turned else (shape[1], shape[2])
+            return shape[0] * rows, columns
     elif len(shape) == 1:
         return shape[0], 1
     elif len(shape) == 2:
-        return (shape[1], shape[0]) if match.rule.transpose else (shape[0], shape[1])
+        return (shape[1], shape[0]) if turned else (shape[0], shape[1])
     raise Unsplittable(f"unexpected number of dimensions ({len(shape)})")
 
 
-def cut(name: str, shape: tuple[int, ...], dtype: str, match: Match, heads: Heads) -> list[Segment]:
+def cut(
+    name: str, shape: tuple[int, ...], dtype: str, match: Match, heads: Heads, *, turned: bool
+) -> list[Segment]:
     """Segments of one stored tensor in row order; Unsplittable where shape and name disagree."""
-    rows, columns = oriented(shape, match)
+    rows, columns = oriented(shape, match, turned=turned)
     if not rows or not columns:
         raise Unsplittable("empty tensor")
     rule = match.rule
     if rule.split.startswith("experts"):
-        parts = _expert_parts(rule.split, rule.roles, shape)
+        parts = _expert_parts(rule.split, rule.roles, shape[0], rows // shape[0])
     else:
         parts = _parts(rule.split, rule.roles, (rows, columns), heads, match.expert)
     totals: dict[tuple[str, int | None], int] = {}
@@ -73,9 +94,11 @@ def cut(name: str, shape: tuple[int, ...], dtype: str, match: Match, heads: Head
         for key, total in totals.items()
     }
     segments, start, filled = [], 0, dict.fromkeys(totals, 0)
-    for role, expert, count in parts:
+    step = len(rule.roles) if rule.split.endswith("interleaved") else 1
+    for index, (role, expert, count) in enumerate(parts):
         key = (role, expert)
-        segments.append(Segment(spec=specs[key], start=start, rows=count, at=filled[key]))
+        first = start - index % step * (count - 1)  # interleaved roles begin beside each other
+        segments.append(Segment(spec=specs[key], start=first, rows=count, at=filled[key], step=step))
         start += count
         filled[key] += count
     if start != rows:
@@ -111,9 +134,8 @@ def _parts(
 
 
 def _expert_parts(
-    split: str, roles: tuple[str, ...], shape: tuple[int, ...]
+    split: str, roles: tuple[str, ...], experts: int, per_expert: int
 ) -> list[tuple[str, int | None, int]]:
-    experts, per_expert = shape[0], shape[1]
     if experts > EXPERTS_LIMIT:
         raise Unsplittable(f"{experts} experts")
     if split == "experts":

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forensics.checkpoint.convert import ITEM_BYTES
 from forensics.checkpoint.opened import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from forensics.checkpoint.opened import Checkpoint
     from forensics.checkpoint.plan import Planned
-    from forensics.checkpoint.safetensors_file import SafetensorsFile
+    from forensics.checkpoint.stored import WeightFile
 
 QUEUE_BLOCKS = 3
 
@@ -27,23 +26,23 @@ class Piece:
     count: int
     planned: Planned | None = None
     at: int = 0
-    """First stored row in `raw`."""
+    """First row in `raw`."""
     raw: bytes = b""
+    again: bool = False
+    """Bytes that were hashed already."""
 
 
-def blocks(file: SafetensorsFile, planned: Planned) -> Iterator[tuple[int, bytes]]:
-    """(first stored row, bytes) of a planned tensor: whole rows, or all of it where it is stored transposed."""
-    entry = planned.entry
-    if planned.transpose:
-        yield 0, b"".join(raw for _, raw in file.chunks(entry.begin, entry.end, 1 << 26))
-        return
-    row_bytes = planned.segments[0].spec.columns * ITEM_BYTES[entry.dtype]
-    step = max(1, BLOCK_BYTES // row_bytes) * row_bytes
-    for offset, raw in file.chunks(entry.begin, entry.end, step):
-        yield (offset - entry.begin) // row_bytes, raw
+def blocks(file: WeightFile, planned: Planned) -> Iterator[tuple[int, bytes]]:
+    """(first row, bytes) of a planned tensor: as many whole units as fit a block, at least one."""
+    assert planned.codec is not None
+    unit, rows = planned.codec.unit_bytes, planned.codec.unit_rows
+    for offset, raw in file.chunks(
+        planned.entry.begin, planned.entry.end, max(1, BLOCK_BYTES // unit) * unit
+    ):
+        yield (offset - planned.entry.begin) // unit * rows, raw
 
 
-def _of_file(file: SafetensorsFile, tensors: list[Planned]) -> Iterator[Piece]:
+def _of_file(file: WeightFile, tensors: list[Planned]) -> Iterator[Piece]:
     """One file from its first byte to its last; only rows of planned tensors are handed on."""
 
     def unused(begin: int, end: int) -> Iterator[Piece]:
@@ -52,11 +51,13 @@ def _of_file(file: SafetensorsFile, tensors: list[Planned]) -> Iterator[Piece]:
 
     position = 0
     for planned in tensors:
-        if planned.segments:
-            yield from unused(position, planned.entry.begin)
-            for at, raw in blocks(file, planned):
-                yield Piece(count=len(raw), planned=planned, at=at, raw=raw)
-            position = planned.entry.end
+        if not planned.segments:
+            continue
+        again = planned.entry.begin < position  # tied tensors share bytes, which are counted and hashed once
+        yield from unused(position, planned.entry.begin)
+        for at, raw in blocks(file, planned):
+            yield Piece(count=0 if again else len(raw), planned=planned, at=at, raw=raw, again=again)
+        position = max(position, planned.entry.end)
     yield from unused(position, file.size)
 
 
@@ -68,7 +69,8 @@ def _produced(checkpoint: Checkpoint, hashes: dict[int, str]) -> Iterator[Piece]
     for index, file in enumerate(checkpoint.files):
         whole = hashlib.sha256()
         for piece in _of_file(file, by_file.get(index, [])):
-            whole.update(piece.raw)
+            if not piece.again:
+                whole.update(piece.raw)
             yield piece if piece.planned else Piece(count=piece.count)
         hashes[index] = whole.hexdigest()
 

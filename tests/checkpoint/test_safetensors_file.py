@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from forensics.checkpoint.safetensors_file import BITS, HEADER_LIMIT, SafetensorsFile, read_exactly
+from forensics.checkpoint.safetensors_file import BITS, HEADER_LIMIT, open_safetensors_file
+from forensics.checkpoint.stored import WeightFile
 from forensics.errors import CheckpointError
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -29,11 +30,11 @@ def packed(header: Any, body: bytes = b"") -> bytes:
     return len(raw).to_bytes(8, "little") + raw + body
 
 
-def opened(tmp_path: Path, content: bytes) -> SafetensorsFile:
+def opened(tmp_path: Path, content: bytes) -> WeightFile:
     """The file of this content, opened."""
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    return SafetensorsFile.open(path, "model.safetensors")
+    return open_safetensors_file(path, "model.safetensors")
 
 
 def item(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8), **rest: Any) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def test_replaced_file_is_read_through_its_descriptor(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(packed({"a": F32}, b"replaced"))
     os.replace(other, tmp_path / "model.safetensors")
-    assert read_exactly(file.fd, file.entries[0].begin, 8) == b"original"
+    assert file.read(file.entries[0].begin, 8) == b"original"
     file.close()
 
 
@@ -179,7 +180,7 @@ def test_what_is_no_regular_file_is_refused_at_once(kind: str, tmp_path: Path) -
         path.symlink_to("/etc/hostname")
     began = time.monotonic()
     with pytest.raises(CheckpointError) as refused:
-        SafetensorsFile.open(path, "model.safetensors")
+        open_safetensors_file(path, "model.safetensors")
     assert refused.value.code in {"NOT_A_FILE", "UNREADABLE"}
     assert time.monotonic() - began < 1
 
@@ -198,11 +199,11 @@ def test_library_files_are_read_whole(tmp_path: Path) -> None:
         "none": torch.zeros(0, 4),
     }
     save_file(tensors, tmp_path / "a.safetensors", metadata={"format": "pt"})
-    file = SafetensorsFile.open(tmp_path / "a.safetensors", "a")
+    file = open_safetensors_file(tmp_path / "a.safetensors", "a")
     assert {e.name: e.shape for e in file.entries} == {n: tuple(t.shape) for n, t in tensors.items()}
     assert (file.missing, file.trailing, file.metadata) == ([], 0, {"format": "pt"})
     for entry in file.entries:
-        stored = read_exactly(file.fd, entry.begin, entry.end - entry.begin)
+        stored = file.read(entry.begin, entry.end - entry.begin)
         flat = tensors[entry.name].reshape(-1)
         assert stored == (flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
     file.close()
@@ -252,7 +253,7 @@ def library_reading(path: Path) -> dict[str, torch.Tensor | None] | None:
         return None
 
 
-def compared(file: SafetensorsFile, library: Mapping[str, torch.Tensor | None]) -> None:
+def compared(file: WeightFile, library: Mapping[str, torch.Tensor | None]) -> None:
     """Fails unless both readers see the same names, shapes and bytes."""
     assert {e.name for e in file.entries} == set(library)
     for entry in file.entries:
@@ -262,7 +263,7 @@ def compared(file: SafetensorsFile, library: Mapping[str, torch.Tensor | None]) 
         assert entry.shape == tuple(tensor.shape)
         flat = tensor.contiguous().reshape(-1)
         theirs = flat.view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
-        assert read_exactly(file.fd, entry.begin, entry.end - entry.begin) == theirs
+        assert file.read(entry.begin, entry.end - entry.begin) == theirs
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -272,7 +273,7 @@ def test_what_we_accept_the_library_accepts(tmp_path: Path, made: tuple[bytes, b
     path = tmp_path / "model.safetensors"
     path.write_bytes(packed(*made))
     try:
-        file = SafetensorsFile.open(path, "model.safetensors")
+        file = open_safetensors_file(path, "model.safetensors")
     except CheckpointError:
         return
     try:
@@ -296,7 +297,7 @@ def test_one_changed_byte_never_crashes(tmp_path: Path, at: int, byte: int) -> N
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     try:
-        file = SafetensorsFile.open(path, "model.safetensors")
+        file = open_safetensors_file(path, "model.safetensors")
     except CheckpointError:
         return
     if not file.missing and not file.trailing:

@@ -1,0 +1,31 @@
+"""From named byte ranges to tensors: which entries belong together, and what decodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from forensics.checkpoint.codec import Plain
+from forensics.checkpoint.convert import ITEM_BYTES, SHORT_NAMES
+from forensics.checkpoint.stored import Entry, Stored, WeightFile
+
+
+def assembled(files: Sequence[WeightFile], config: Mapping[str, Any]) -> list[Stored]:
+    """Every tensor of every file, in file order."""
+    del config
+    return [plain(index, entry) for index, file in enumerate(files) for entry in file.entries]
+
+
+def plain(file: int, entry: Entry) -> Stored:
+    """An entry that is a tensor by itself."""
+    columns = entry.shape[-1] if len(entry.shape) > 1 else 1
+    known = entry.dtype in ITEM_BYTES
+    return Stored(
+        name=entry.name,
+        shape=entry.shape,
+        precision=SHORT_NAMES.get(entry.dtype, entry.dtype.lower()),
+        file=file,
+        entry=entry,
+        codec=Plain(entry.dtype, columns) if known else None,
+        refused="" if known else f"stored as {entry.dtype}, without what would be needed to decode it",
+    )
