@@ -45,6 +45,19 @@ class Codec(Protocol):
         ...
 
 
+class Patch(Protocol):
+    """A change to decoded rows, e.g. a low-rank update."""
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """(rows, columns) of the matrix it fits."""
+        ...
+
+    def apply(self, row: int, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The changed block of shape (n, columns) whose first row is `row`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plain:
     """F64, F32, F16 or BF16, row by row."""
@@ -121,3 +134,31 @@ class Unpaired:
         whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         heads = whole.reshape(-1, self.head_dim // 2, 2, self.columns)
         yield row, np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(-1, self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """Canonical rows of another codec with a patch applied."""
+
+    inner: Codec
+    patch: Patch
+
+    @property
+    def columns(self) -> int:
+        """See Codec."""
+        return self.inner.columns
+
+    @property
+    def unit_rows(self) -> int:
+        """See Codec."""
+        return self.inner.unit_rows
+
+    @property
+    def unit_bytes(self) -> int:
+        """See Codec."""
+        return self.inner.unit_bytes
+
+    def decode(self, raw: bytes, row: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """See Codec."""
+        for first, block in self.inner.decode(raw, row):
+            yield first, self.patch.apply(first, block)

@@ -1,194 +1,141 @@
-"""What lies in a checkpoint folder: weight files by rule, text files by budget, nothing outside the folder."""
+"""Which of a place's files hold the weights, by the rule of loaders; what else looks like weights is noted."""
 
 from __future__ import annotations
 
-import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
 from forensics.checkpoint.config import parse_json
-from forensics.checkpoint.safetensors_file import HEADER_LIMIT
-from forensics.checkpoint.source import open_regular, read_exactly
+from forensics.checkpoint.place import FILES_LIMIT, Place, display_name, proper, read_small
 from forensics.errors import CheckpointError
 from forensics.records import Problem
 
-FILES_LIMIT = 5_000
-DEPTH_LIMIT = 4
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-NEEDED = (".safetensors", INDEX, "config.json", "tokenizer.json")
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SINGLE_PICKLE, INDEX_PICKLE = "pytorch_model.bin", "pytorch_model.bin.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+NO_WEIGHTS = re.compile(
+    r"(training_args|optimizer|scheduler|rng_state.*|adapter_model)\.(bin|pt|pth|safetensors)"
+)
+"""Files that end like weights and are none of the model's."""
+ADAPTER = "adapter_config.json"
+PART = re.compile(r"(?P<stem>.*)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
+"""Name of one part of a split GGUF."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A folder's files by use; all names are relative with forward slashes."""
+    """A place's files by use; all names are relative with forward slashes."""
 
-    root: Path
+    place: Place
     names: tuple[str, ...]
     weights: tuple[str, ...]
-    absent: tuple[str, ...]
-    """Shards that the index names and the folder lacks."""
-    indexed: frozenset[str]
+    absent: tuple[str, ...] = ()
+    """Shards that the index names and the place lacks."""
+    indexed: frozenset[str] = frozenset()
     """Tensors that the index names; empty without index."""
-    declared_bytes: int
-    """`total_size` of the index; 0 without."""
-    problems: tuple[Problem, ...]
+    second: tuple[str, ...] = ()
+    """Weights in another format beside `weights`, which another loader would take."""
+    problems: tuple[Problem, ...] = ()
 
 
-def walk(root: Path) -> tuple[list[str], list[Problem]]:
-    """Relative names of all files, sorted, hidden folders left out; problems where a budget was reached."""
-    names: list[str] = []
-    problems: list[Problem] = []
-    for folder, folders, files in os.walk(root, followlinks=False):
-        depth = len(Path(folder).relative_to(root).parts)
-        folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < DEPTH_LIMIT else []
-        names += [(Path(folder) / f).relative_to(root).as_posix() for f in files]
-        if len(names) > FILES_LIMIT:
-            problems.append(
-                Problem(where="", code="TOO_MANY_FILES", message=f"only {FILES_LIMIT} files were listed")
-            )
-            break
-    names.sort(
-        key=lambda n: (not n.endswith(NEEDED), n.count("/"), n)
-    )  # junk must not push weights off the list
-    return sorted(names[:FILES_LIMIT]), problems
+def list_place(place: Place) -> Listing:
+    """What lies there; CheckpointError where nothing looks like weights.
 
-
-def inside(root: Path, name: str) -> Path:
-    """The real path of a file named relative to `root`.
-
-    Refused (PATH_ESCAPE): absolute names, `..`, backslashes, NUL, schemes, and links that leave the folder, except
-    a hub cache's own links from `snapshots/` into `blobs/`.
+    The order is that of transformers' own loader: `model.safetensors`, the shards of its index, any other safetensors
+    files; then the same for pickles; then GGUF. Weights besides those are noted and keep `independent` away.
     """
-    pure = PurePosixPath(name)
-    if (
-        pure.is_absolute()
-        or ".." in pure.parts
-        or any(bad in name for bad in ("\\", "\0", "://"))
-        or not name
-    ):
-        raise CheckpointError(f"{name[:200]!r} names a file outside the folder", code="PATH_ESCAPE")
-    try:
-        home, real = root.resolve(), (root / name).resolve()
-    except (OSError, RuntimeError, ValueError):
-        raise CheckpointError(f"{name[:200]!r} cannot be resolved", code="PATH_ESCAPE") from None
-    allowed = [home]
-    if home.parent.name == "snapshots":
-        allowed.append(home.parent.parent / "blobs")
-    if not any(real.is_relative_to(place) for place in allowed):
-        raise CheckpointError(f"{name[:200]!r} leads outside the folder", code="PATH_ESCAPE")
-    return real
-
-
-def read_small(root: Path, name: str, limit: int) -> bytes | None:
-    """The first `limit` bytes of a file, or None where there is no such file."""
-    path = inside(root, name)
-    if not os.path.exists(path):
-        return None
-    fd, size = open_regular(path, name)
-    try:
-        return read_exactly(fd, 0, min(size, limit))
-    finally:
-        os.close(fd)
-
-
-def list_folder(root: Path) -> Listing:
-    """Which files hold the weights: `model.safetensors`, else those of the index, else every safetensors file.
-
-    That is the order of transformers' own loader; weights besides those are noted and keep `independent` away.
-    """
-    names, problems = walk(root)
-    single = os.path.lexists(root / SINGLE) and not os.path.isdir(root / SINGLE)
-    if not single and os.path.lexists(root / INDEX):
-        return _indexed(root, names, problems)
-    found = [n for n in names if n.endswith(".safetensors") and "/" not in n]
-    weights = [SINGLE] if single else found
-    others = sorted({n for n in found if n not in weights} | {n for n in names if single and n == INDEX})
-    if others:
-        message = f"{SINGLE} was read, as loaders do; beside it, not read: {', '.join(map(display_name, others[:5]))}"
-        problems.append(Problem(where="", code="WEIGHTS_AMBIGUOUS", message=message))
-    if not weights:
-        _explain_absence(names)
+    names, problems = place.names()
+    top = [n for n in names if "/" not in n and not NO_WEIGHTS.fullmatch(n)]
+    tensors = [n for n in top if n.endswith(".safetensors")]
+    pickles = [n for n in top if n.endswith(PICKLES)]
+    if tensors or INDEX in names:
+        found = _chosen(place, names, tensors, (SINGLE, INDEX))
+        named = {SINGLE_PICKLE, INDEX_PICKLE} & set(names)
+        second = _chosen(place, names, pickles, (SINGLE_PICKLE, INDEX_PICKLE)).weights if named else ()
+    elif pickles or INDEX_PICKLE in names:
+        found, second = _chosen(place, names, pickles, (SINGLE_PICKLE, INDEX_PICKLE)), ()
+    else:
+        found, second = _gguf(place, names), ()
     return Listing(
-        root=root, names=tuple(names), weights=tuple(weights), absent=(), indexed=frozenset(), declared_bytes=0,
-        problems=tuple(problems),
-    )  # fmt: skip
+        place=place,
+        names=names,
+        weights=found.weights,
+        absent=found.absent,
+        indexed=found.indexed,
+        second=second,
+        problems=(*problems, *found.problems),
+    )
 
 
-def _explain_absence(names: list[str]) -> None:
+def _chosen(place: Place, names: Sequence[str], found: list[str], known: tuple[str, str]) -> Listing:
+    """The weights of one format: the single file, else what the index names, else every file."""
+    single, index = known
+    if single not in names and index in names:
+        return _indexed(place, tuple(names), index)
+    weights = [single] if single in names else found
+    others = sorted({n for n in found if n not in weights} | {n for n in names if n == index})
+    problems = []
+    if others:
+        shown = ", ".join(map(display_name, others[:5]))
+        message = f"{display_name(weights[0])} was read, as loaders do; beside it, not read: {shown}"
+        problems.append(Problem(where="", code="WEIGHTS_AMBIGUOUS", message=message))
+    return Listing(place=place, names=tuple(names), weights=tuple(weights), problems=tuple(problems))
+
+
+def gguf_sets(names: Sequence[str]) -> list[list[str]]:
+    """GGUF files that belong together, each set and its parts in name order."""
+    sets: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(names):
+        part = PART.fullmatch(name)
+        sets.setdefault((part["stem"], part["count"]) if part else (name, ""), []).append(name)
+    return list(sets.values())
+
+
+def _gguf(place: Place, names: Sequence[str]) -> Listing:
+    """One GGUF set of the place: the first complete one by name; others are noted."""
+    sets = gguf_sets([n for n in names if n.endswith(".gguf") and "/" not in n])
+    if not sets:
+        raise _nothing(names)
+    first, *others = sets
+    problems = []
+    if others:
+        shown = ", ".join(display_name(s[0]) for s in others[:5])
+        message = f"{display_name(first[0])} was read; other GGUF files beside it were not: {shown}"
+        problems.append(Problem(where="", code="WEIGHTS_AMBIGUOUS", message=message))
+    return Listing(place=place, names=tuple(names), weights=tuple(first), problems=tuple(problems))
+
+
+def _nothing(names: Sequence[str]) -> CheckpointError:
     if not names:
-        raise CheckpointError(
-            "the folder is empty", "give a folder with config.json and safetensors", code="EMPTY"
-        )
-    for name in names:
-        if name.endswith((*PICKLES, ".gguf")):
-            raise _foreign(name, gguf=name.endswith(".gguf"))
-    raise CheckpointError(
-        "no safetensors file in the folder",
-        "give a folder with config.json and safetensors",
-        code="NO_WEIGHTS",
-    )
+        return CheckpointError("the folder is empty", "give a folder with weights in it", code="EMPTY")
+    hint = "give a folder with safetensors, PyTorch or GGUF weights in it"
+    return CheckpointError("no weights in the folder", hint, code="NO_WEIGHTS")
 
 
-def _foreign(name: str, *, gguf: bool) -> CheckpointError:
-    shown = display_name(name)
-    if gguf:
-        message = f"only GGUF weights ({shown}), which are not read yet"
-        return CheckpointError(
-            message, "name the safetensors checkpoint they were made from", code="GGUF_ONLY"
-        )
-    return CheckpointError(
-        f"only pickled weights ({shown}), which can run code when loaded and are not read",
-        "convert the checkpoint to safetensors in a sandbox and name that folder",
-        code="PICKLE_ONLY",
-    )
-
-
-def refuse_foreign(path: Path) -> None:
-    """Raises a clear CheckpointError for a single file in a format that is known and not read."""
-    fd, size = open_regular(path.resolve(), path.name)
-    try:
-        magic = read_exactly(fd, 0, min(8, size))
-    finally:
-        os.close(fd)
-    if int.from_bytes(magic, "little") <= HEADER_LIMIT:
-        return  # the length of a safetensors header, whatever its bytes look like
-    if magic.startswith((b"GGUF", b"PK\x03\x04", *(bytes([0x80, version]) for version in range(2, 6)))):
-        raise _foreign(path.name, gguf=magic.startswith(b"GGUF"))
-
-
-def display_name(name: str) -> str:
-    """A file's name as Unicode text of bounded length: bytes that are none are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode()[:200]
-
-
-def _indexed(root: Path, names: list[str], problems: list[Problem]) -> Listing:
-    raw = read_small(root, INDEX, 64_000_000) or b""
-    parsed = parse_json(raw, INDEX)
+def _indexed(place: Place, names: tuple[str, ...], index: str) -> Listing:
+    parsed = parse_json(read_small(place, index, 64_000_000) or b"", index)
     mapping = parsed.get("weight_map") if isinstance(parsed, dict) else None
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
-        raise CheckpointError(f"{INDEX} has no weight_map", code="INDEX")
-    shards, absent = [], []
+        raise CheckpointError(f"{index} has no weight_map", code="INDEX")
+    shards, absent, problems = [], [], []
     named = sorted(set(mapping.values()))
     if len(named) > FILES_LIMIT:
-        raise CheckpointError(f"{INDEX} names {len(named)} shards", code="INDEX")
+        raise CheckpointError(f"{index} names {len(named)} shards", code="INDEX")
     for shard in named:
         try:
-            path = inside(root, shard)
+            there = place.holds(proper(shard))
         except CheckpointError as error:
             problems.append(Problem(where="", code=error.code, message=f"index: {error.message}; not opened"))
             absent.append(display_name(shard))
             continue
-        if os.path.exists(path):
+        if there:
             shards.append(shard)
         else:
             absent.append(display_name(shard))
             message = f"{display_name(shard)} is named but not there"
             problems.append(Problem(where="", code="SHARD_ABSENT", message=message))
-    metadata = parsed.get("metadata")
-    total = metadata.get("total_size") if isinstance(metadata, dict) else None
     return Listing(
-        root=root, names=tuple(names), weights=tuple(shards), absent=tuple(absent), indexed=frozenset(mapping),
-        declared_bytes=total if isinstance(total, int) and 0 < total < 2**53 else 0, problems=tuple(problems),
+        place=place, names=names, weights=tuple(shards), absent=tuple(absent), indexed=frozenset(mapping),
+        problems=tuple(problems),
     )  # fmt: skip

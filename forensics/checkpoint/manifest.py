@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING
 
-from forensics.checkpoint.folder import PICKLES, inside
-from forensics.checkpoint.source import open_regular, read_exactly
+from forensics.checkpoint.folder import NO_WEIGHTS, PICKLES
 from forensics.checkpoint.stored import WeightFile
 from forensics.errors import CheckpointError
 from forensics.records import FileSeen
@@ -35,30 +33,26 @@ def other_files(checkpoint: Checkpoint) -> list[FileSeen]:
 
 def _note(name: str) -> str:
     """Why a file that holds weights was not examined; empty for other files."""
-    if name.endswith(".safetensors"):
-        return OTHER_WEIGHTS
-    if name.endswith(PICKLES):
-        return "pickled; never opened"
-    return "GGUF is not read yet; not examined" if name.endswith(".gguf") else ""
+    weights = name.endswith((".safetensors", ".gguf", *PICKLES)) and not NO_WEIGHTS.fullmatch(name)
+    return OTHER_WEIGHTS if weights else ""
 
 
 def _other(checkpoint: Checkpoint, name: str) -> FileSeen:
     assert checkpoint.listing is not None
     shown = name.encode("utf-8", "backslashreplace").decode()[:500]
     try:
-        fd, size = open_regular(inside(checkpoint.listing.root, name), shown)
+        source = checkpoint.listing.place.open(name)
     except CheckpointError as error:
         return FileSeen(name=shown, size=0, sha256="", note=f"not opened: {error.message}")
     try:
-        if size > OTHER_LIMIT:
-            return FileSeen(
-                name=shown, size=size, sha256="", note="not examined and too large to hash for that"
-            )
+        if source.size > OTHER_LIMIT:
+            note = "not examined and too large to hash for that"
+            return FileSeen(name=shown, size=source.size, sha256="", note=note)
         whole = hashlib.sha256()
-        for offset in range(0, size, 1 << 23):
-            whole.update(read_exactly(fd, offset, min(1 << 23, size - offset)))
-        return FileSeen(name=shown, size=size, sha256=whole.hexdigest(), note=_note(name))
+        for offset in range(0, source.size, 1 << 23):
+            whole.update(source.read(offset, min(1 << 23, source.size - offset)))
+        return FileSeen(name=shown, size=source.size, sha256=whole.hexdigest(), note=_note(name))
     except CheckpointError as error:
-        return FileSeen(name=shown, size=size, sha256="", note=f"not read: {error.message}")
+        return FileSeen(name=shown, size=source.size, sha256="", note=f"not read: {error.message}")
     finally:
-        os.close(fd)
+        source.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from forensics.checkpoint.config import model_type
 from forensics.checkpoint.facts import Anchors, TextFile, TokenizerFacts
 from forensics.checkpoint.fill import module_tensor
-from forensics.checkpoint.folder import Listing, read_small
+from forensics.checkpoint.folder import Listing
 from forensics.checkpoint.layout import Layout, bundled_layouts
+from forensics.checkpoint.place import read_small
 from forensics.checkpoint.plan import Plan, Planned, plan_for
-from forensics.checkpoint.stored import WeightFile
+from forensics.checkpoint.stored import Stored, WeightFile
 from forensics.checkpoint.texts import read_texts
 from forensics.checkpoint.tokenizer import SIZE_LIMIT, token_hash, tokenizer_facts
 from forensics.errors import CheckpointError
@@ -34,10 +35,12 @@ BLOCK_BYTES = 8 << 20
 class Checkpoint:
     """One model's weights, config, tokenizer and texts, opened read-only.
 
-    Attributes are fixed after opening; vectors, anchors, tokenizer and texts are read when first asked for and kept.
+    `tokenizer` is what the weights themselves bring along, used where there is no tokenizer.json; `tensors`
+    replaces what the files alone would make. Attributes are fixed after opening; vectors, anchors, tokenizer and
+    texts are read when first asked for and kept.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an opener found out, each by its name
         self,
         *,
         label: str,
@@ -46,6 +49,8 @@ class Checkpoint:
         listing: Listing | None,
         problems: Iterable[Problem] = (),
         layouts: Iterable[Layout] | None = None,
+        tokenizer: TokenizerFacts | None = None,
+        tensors: Sequence[Stored] | None = None,
     ) -> None:
         self.label = label
         self.files = files
@@ -53,14 +58,14 @@ class Checkpoint:
         self.listing = listing
         self.problems = list(problems)
         self.layouts = tuple(layouts) if layouts is not None else bundled_layouts()
-        self.plan: Plan = plan_for(files, config, self.layouts)
+        self.plan: Plan = plan_for(files, config, self.layouts, tensors)
         self._where = {
             (s.spec.role, s.spec.layer, s.spec.expert): (p, s.spec)
             for p in self.plan.tensors
             for s in p.segments
         }
         self._vectors: dict[tuple[str, int | None], NDArray[np.float32] | None] = {}
-        self._tokenizer: TokenizerFacts | None = None
+        self._tokenizer = tokenizer
         self._tokenizer_read = False
         self._hashed: list[tuple[int, int]] | None = None
         self._texts: tuple[TextFile, ...] | None = None
@@ -156,7 +161,7 @@ class Checkpoint:
         return picked
 
     def _small(self, name: str, limit: int) -> bytes | None:
-        return read_small(self.listing.root, name, limit) if self.listing else None
+        return read_small(self.listing.place, name, limit) if self.listing else None
 
     def tokenizer_json(self) -> str | None:
         """The raw text of tokenizer.json, for a probe that runs it in a killable worker of its own."""

@@ -1,87 +1,155 @@
-"""From a path to a checkpoint: a folder or one file, with a reason for whatever cannot be opened."""
+"""From a location to a checkpoint, with a reason for whatever cannot be opened."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from forensics.checkpoint.config import declared, read_config
-from forensics.checkpoint.folder import Listing, inside, list_folder, read_small, refuse_foreign
+from forensics.checkpoint.divergence import divergence
+from forensics.checkpoint.folder import ADAPTER, Listing, gguf_sets, list_place
+from forensics.checkpoint.formats import open_weights
 from forensics.checkpoint.layout import Layout
 from forensics.checkpoint.opened import Checkpoint
-from forensics.checkpoint.safetensors_file import open_safetensors_file
+from forensics.checkpoint.place import LocalPlace, Place, display_name, read_small
 from forensics.checkpoint.stored import WeightFile
 from forensics.errors import CheckpointError
 from forensics.records import Problem
 
+CONFIG_LIMIT = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What an opener is told besides the location."""
+
+    label: str = ""
+    layouts: tuple[Layout, ...] | None = None
+    """Every known architecture; None for the bundled ones."""
+    place: Place | None = None
+    """Files that the parent process hands in because the location is not on this machine."""
+    base: str = ""
+    """Location of the model that an adapter was made for, as the user named it; empty where they did not."""
+
 
 def open_checkpoint(
-    location: str | Path, *, label: str = "", layouts: Iterable[Layout] | None = None
+    location: str | Path, *, label: str = "", layouts: Iterable[Layout] | None = None, base: str = ""
 ) -> Checkpoint:
-    """Opens a folder or a single safetensors file; CheckpointError (message, hint, code) where that is impossible."""
-    path = Path(location)
-    label = label or path.name
+    """Opens a folder or one file of weights; CheckpointError (message, hint, code) where that is impossible."""
+    known = tuple(layouts) if layouts is not None else None
+    return open_location(str(location), Opening(label=label, layouts=known, base=base))
+
+
+def open_location(location: str, opening: Opening) -> Checkpoint:
+    """See open_checkpoint; what stands at the location decides how it is read."""
+    opening = replace(opening, label=opening.label or Path(location).name)
+    place = opening.place or local_place(Path(location), opening.label)
+    if place.holds(ADAPTER):
+        from forensics.checkpoint.adapter import open_adapter
+
+        return open_adapter(place, opening)
+    return open_place(place, opening)
+
+
+def local_place(path: Path, label: str) -> LocalPlace:
+    """A folder, or one file (of a split GGUF: its other parts too) without its neighbours."""
     if not os.path.exists(path):  # unlike Path.exists, never raises
         raise CheckpointError(f"{label}: no such file or folder", "check the path", code="MISSING")
     if path.is_dir():
-        return _open_folder(path, label, layouts)
-    refuse_foreign(path)
-    file = open_safetensors_file(path.resolve(), path.name)
-    return Checkpoint(
-        label=label, files=[file], config={}, listing=None, problems=_faults(file, label), layouts=layouts
+        return LocalPlace(path)
+    real = path.resolve()  # what the user named may be a link; what a checkpoint names may not
+    only = {real.name}
+    if real.name.endswith(".gguf"):
+        beside = sorted(n for n in os.listdir(real.parent) if n.endswith(".gguf"))
+        only |= {n for found in gguf_sets(beside) if real.name in found for n in found}
+    return LocalPlace(real.parent, frozenset(only))
+
+
+def open_place(place: Place, opening: Opening) -> Checkpoint:
+    """The checkpoint whose files lie in `place`."""
+    single = isinstance(place, LocalPlace) and place.only
+    listing = (
+        Listing(place=place, names=tuple(sorted(place.only)), weights=tuple(sorted(place.only)))
+        if isinstance(place, LocalPlace) and single
+        else list_place(place)
+    )
+    label = opening.label
+    problems = [Problem(where=label, code=p.code, message=p.message) for p in listing.problems]
+    files = _opened(listing, label, problems, alone=bool(single) and len(listing.weights) == 1)
+    config, tokenizer = _described(place, files, label, problems, silent=bool(single))
+    checkpoint = Checkpoint(
+        label=label, files=files, config=config, listing=listing, problems=problems, layouts=opening.layouts,
+        tokenizer=tokenizer,
+    )  # fmt: skip
+    checkpoint.problems += [Problem(where=label, code=c, message=m) for c, m in divergence(listing, files)]
+    checkpoint.problems += _contradictions(checkpoint, listing)
+    return checkpoint
+
+
+def _opened(listing: Listing, label: str, problems: list[Problem], *, alone: bool) -> list[WeightFile]:
+    """Every weight file that can be opened; what cannot is a problem, and an error where nothing is left."""
+    files = []
+    for name in listing.weights:
+        try:
+            files.append(open_weights(listing.place.open(name)))
+            problems += _faults(files[-1], label)
+        except CheckpointError as error:
+            if alone:
+                raise
+            shown = f"{display_name(name)}: {error.message}"
+            problems.append(Problem(where=label, code=error.code, message=shown))
+    if any(f.entries for f in files):
+        if files[0].format == "gguf":
+            from forensics.checkpoint.gguf_split import split_problems
+
+            problems += [Problem(where=label, code=c, message=m) for c, m in split_problems(files)]
+        return files
+    reason = "; ".join(p.message for p in problems) or "no tensors"
+    raise CheckpointError(
+        f"no weights could be read ({reason[:1500]})", "fetch the files again", code="NO_WEIGHTS"
     )
 
 
 def _faults(file: WeightFile, label: str) -> list[Problem]:
-    faults = []
+    found = list(file.problems)
+    name, prefix = display_name(file.name), {"safetensors": "ST", "gguf": "GGUF"}.get(file.format, "TORCH")
     if file.missing:
-        message = f"{file.name} ends {len(file.missing)} tensors early; what is there was examined"
-        faults.append(Problem(where=label, code="ST_TRUNCATED", message=message))
+        message = f"{name} ends {len(file.missing)} tensors early; what is there was examined"
+        found.append((f"{prefix}_TRUNCATED", message))
     if file.trailing:
-        message = f"{file.name} has {file.trailing} bytes behind its last tensor"
-        faults.append(Problem(where=label, code="ST_TRAILING", message=message))
-    return faults
+        found.append((f"{prefix}_TRAILING", f"{name} has {file.trailing} bytes behind its last tensor"))
+    return [Problem(where=label, code=code, message=message) for code, message in found]
 
 
-def _open_folder(root: Path, label: str, layouts: Iterable[Layout] | None) -> Checkpoint:
-    listing = list_folder(root)
-    problems = [Problem(where=label, code=p.code, message=p.message) for p in listing.problems]
+def _described(
+    place: Place, files: list[WeightFile], label: str, problems: list[Problem], *, silent: bool
+) -> tuple[dict[str, Any], Any]:
+    """Config and, where the weights bring it along, tokenizer. A config.json beside them wins over a header's own."""
     config: dict[str, Any] = {}
+    tokenizer = None
     try:
-        raw = read_small(root, "config.json", 4_000_000)
-        if raw is None:
-            problems.append(
-                Problem(where=label, code="NO_CONFIG", message="no config.json; shapes alone were used")
-            )
-        else:
-            config = read_config(raw)
+        raw = read_small(place, "config.json", CONFIG_LIMIT)
+        config = read_config(raw) if raw is not None else {}
+        if files[0].format == "gguf":
+            from forensics.checkpoint.gguf_facts import gguf_config, gguf_tokenizer
+
+            config = {**gguf_config(files[0].metadata), **config}
+            tokenizer = gguf_tokenizer(files[0].metadata)
+        elif raw is None and not silent:
+            message = "no config.json; shapes alone were used"
+            problems.append(Problem(where=label, code="NO_CONFIG", message=message))
     except CheckpointError as error:
         problems.append(Problem(where=label, code=error.code, message=error.message))
-    files = []
-    for name in listing.weights:
-        try:
-            files.append(_open_weights(root, name))
-            problems += _faults(files[-1], label)
-        except CheckpointError as error:
-            problems.append(Problem(where=label, code=error.code, message=f"{name[:200]}: {error.message}"))
-    if not any(f.entries for f in files):
-        reason = "; ".join(p.message for p in problems if p.code != "NO_CONFIG") or "no tensors"
-        raise CheckpointError(
-            f"no weights could be read ({reason})", "fetch the files again", code="NO_WEIGHTS"
-        )
-    checkpoint = Checkpoint(
-        label=label, files=files, config=config, listing=listing, problems=problems, layouts=layouts
-    )
-    checkpoint.problems += _contradictions(checkpoint, listing)
-    return checkpoint
+    return config, tokenizer
 
 
 def _contradictions(checkpoint: Checkpoint, listing: Listing) -> list[Problem]:
     """Where index or config say otherwise than the tensors, which are believed."""
     found = []
-    there = {e.name for f in checkpoint.files for e in (*f.entries, *f.missing)}
+    there = {e.name for f in checkpoint.files for e in (*f.entries, *f.missing, *(r[0] for r in f.refused))}
     lost = sum(name not in there for name in listing.indexed) if not listing.absent else 0
     if lost:
         message = f"{lost} tensors that the index names are in no shard"
@@ -98,7 +166,3 @@ def _contradictions(checkpoint: Checkpoint, listing: Listing) -> list[Problem]:
             message = f"config.json declares {what} {said}, the tensors show {shown}"
             found.append(Problem(where=checkpoint.label, code="CONFIG_MISMATCH", message=message))
     return found
-
-
-def _open_weights(root: Path, name: str) -> WeightFile:
-    return open_safetensors_file(inside(root, name), name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from forensics.checkpoint.assembly import assembled
-from forensics.checkpoint.codec import Codec, Plain, Turned, Unpaired
+from forensics.checkpoint.codec import Codec, Patched, Plain, Turned, Unpaired
 from forensics.checkpoint.config import declared, model_type
 from forensics.checkpoint.layout import BUFFER, Layout, Match, choose
 from forensics.checkpoint.segments import Heads, Segment, Unsplittable, cut, oriented
@@ -70,9 +70,14 @@ def _width(tensors: Iterable[Stored], layout: Layout | None) -> int:
     return lengths.get("embed_tokens") or lengths.get("input_norm") or lengths.get("final_norm") or 0
 
 
-def plan_for(files: Sequence[WeightFile], config: Mapping[str, Any], layouts: Iterable[Layout]) -> Plan:
+def plan_for(
+    files: Sequence[WeightFile],
+    config: Mapping[str, Any],
+    layouts: Iterable[Layout],
+    tensors: Sequence[Stored] | None = None,
+) -> Plan:
     """The plan over all files; an unknown architecture gives a plan with everything unexamined, not an error."""
-    tensors = assembled(files, config)
+    tensors = tensors if tensors is not None else assembled(files, config)
     kind = model_type(config)
     layout, _ = choose(((t.name, t.elements) for t in tensors), kind, layouts)
     width = _width(tensors, layout) or declared(config, "width")
@@ -153,6 +158,10 @@ def _codec(stored: Stored, match: Match, extent: tuple[int, int], heads: Heads, 
         codec = Unpaired(codec, heads.head_dim)
     if rows % codec.unit_rows:
         raise Unsplittable(f"{rows} rows do not fit how it is stored")
+    if stored.patch is not None:
+        if stored.patch.extent != extent:
+            raise Unsplittable(f"an adapter for {stored.patch.extent} does not fit a matrix of {extent}")
+        return Patched(codec, stored.patch)
     return codec
 
 

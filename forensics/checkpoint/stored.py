@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from forensics.checkpoint.codec import Codec
+from forensics.checkpoint.codec import Codec, Patch
 from forensics.checkpoint.source import ByteSource
 
 
@@ -94,6 +94,8 @@ class Stored:
     oriented: bool = False
     """Whether the codec yields (out, in) rows even where the layout's own files are transposed."""
     refused: str = ""
+    patch: Patch | None = None
+    """What an adapter adds to the decoded rows."""
     companions: tuple[tuple[int, Entry], ...] = ()
     """(file, entry) of scales, zeros and the like, for the account of what was examined."""
 

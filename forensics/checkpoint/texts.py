@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from forensics.checkpoint.facts import TextFile
-from forensics.checkpoint.folder import Listing, read_small
+from forensics.checkpoint.folder import Listing
+from forensics.checkpoint.place import read_small
 from forensics.errors import CheckpointError
 
 EACH = 1_000_000
@@ -30,7 +31,7 @@ def read_texts(listing: Listing) -> tuple[TextFile, ...]:
         if not is_text(name) or len(found) >= COUNT or used >= ALL:
             continue
         try:
-            raw = read_small(listing.root, name, EACH + 1)
+            raw = read_small(listing.place, name, EACH + 1)
         except CheckpointError:
             continue
         if raw is not None:
