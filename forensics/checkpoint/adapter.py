@@ -168,6 +168,8 @@ def _read(file: WeightFile, stored: Stored | None) -> Any:
     """A small tensor whole, in its own shape; None where there is none or it cannot be decoded."""
     if stored is None or stored.codec is None:
         return None
+    if not stored.elements:
+        return np.zeros(stored.shape, np.float32)
     raw = file.read(stored.entry.begin, stored.entry.end - stored.entry.begin)
     return np.concatenate([block for _, block in stored.codec.decode(raw, 0)]).reshape(stored.shape)
 
