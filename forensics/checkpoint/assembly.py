@@ -7,13 +7,18 @@ from typing import Any
 
 from forensics.checkpoint.codec import Plain
 from forensics.checkpoint.convert import ITEM_BYTES, SHORT_NAMES
+from forensics.checkpoint.gguf_codec import gguf_stored
 from forensics.checkpoint.stored import Entry, Stored, WeightFile
 
 
 def assembled(files: Sequence[WeightFile], config: Mapping[str, Any]) -> list[Stored]:
     """Every tensor of every file, in file order."""
     del config
-    return [plain(index, entry) for index, file in enumerate(files) for entry in file.entries]
+    return [
+        gguf_stored(index, entry) if file.format == "gguf" else plain(index, entry)
+        for index, file in enumerate(files)
+        for entry in file.entries
+    ]
 
 
 def plain(file: int, entry: Entry) -> Stored:
