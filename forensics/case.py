@@ -56,6 +56,10 @@ class Request:
     """Ids; empty for all."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Values for every probe that has a field of that name, e.g. `prompts`."""
+    base: str = ""
+    """Location of the model for which adapters among the checkpoints were made; empty where none was named."""
+    quick: bool = False
+    """A first look: only what the probes cannot do without is read."""
     case_id: str = ""
     only_bundled: bool = False
     generated_at: str | None = None

@@ -70,9 +70,16 @@ class Gatherer:
     watch: Watch
     seconds: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    precisions: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """By (probe, candidate): from which precisions suspect and candidate were read."""
 
     def _job(self, task: str, probes: list[str], **rest: Any) -> dict[str, Any]:
-        settings = {"only_bundled": self.request.only_bundled, "parameters": dict(self.request.parameters)}
+        settings = {
+            "only_bundled": self.request.only_bundled,
+            "parameters": dict(self.request.parameters),
+            "quick": self.request.quick,
+            "base": self.request.base,
+        }
         return {"task": task, "probes": probes, **settings, **rest}
 
     def alone(self, probe: str) -> bool:
@@ -82,7 +89,7 @@ class Gatherer:
 
     def sketching(self) -> list[str]:
         """Ids of the probes that sketch."""
-        return [i for i, o in self.offered.items() if isinstance(o.probe, SketchProbe)]
+        return [i for i, o in self.offered.items() if isinstance(o.probe, SketchProbe) and not o.skipped]
 
     def read_all(self) -> list[Read]:
         """Every subject of the case, a few at a time, in the order of the case."""
@@ -129,7 +136,8 @@ class Gatherer:
                 done, total = message["progress"]
                 self.watch.reading(label, int(done), int(total))
             elif "subject" in message:
-                found.subject = _relabelled(restored(Subject, message["subject"]), found, form="checkpoint")
+                read = restored(Subject, message["subject"])
+                found.subject = _relabelled(read, found, form=read.form)
                 found.problems += [restored(Problem, p) for p in message["problems"]]
                 found.sketches.append(out)
             elif "error" in message:
@@ -181,14 +189,19 @@ class Gatherer:
         if other.error:
             detail = f"the checkpoint could not be read: {other.error.message}"
             return {i: Failure(error=other.error.code, detail=detail[:1000]) for i in self.offered}
-        absent = other.absent | suspect.absent
+        skipped: dict[str, Outcome] = {
+            i: Abstention(reason=Reason.FIRST_LOOK, detail="it needs the whole reading pass")
+            for i, o in self.offered.items()
+            if o.skipped
+        }
+        absent = other.absent | suspect.absent | skipped
         together = [i for i in self.sketching() if self.offered[i].origin.bundled]
         alone = [i for i in self.sketching() if i not in together and i not in absent]
         batches = [(together, COMPARE_LIMIT)] if together else []
         batches += [([i], self.offered[i].probe.time_limit) for i in alone]
         for probes, limit in batches:
             self._collect(outcomes, probes, limit, other, self._comparison(probes, suspect, other))
-        for probe in [i for i in self.offered if i not in self.sketching()]:
+        for probe in [i for i in self.offered if i not in self.sketching() and i not in skipped]:
             self._examine(outcomes, probe, suspect, other)
         outcomes |= absent
         return {i: outcomes[i] for i in self.offered}
@@ -224,6 +237,8 @@ class Gatherer:
         def listen(message: Mapping[str, Any]) -> None:
             if message.get("probe") in probes:
                 heard[message["probe"]] = restored(Outcome, message["outcome"])
+                suspects, candidates = (str(p)[:120] for p in message["precisions"])
+                self.precisions[message["probe"], candidate] = (suspects, candidates)
             elif "error" in message:
                 errors.append(str(message["error"].get("message")))
 

@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
+    from forensics.checkpoint.opening import Opening
     from forensics.probe import Probe, SketchProbe
     from forensics.records import Finding
 
@@ -25,8 +26,11 @@ def forensics_probes() -> Iterable[Probe | SketchProbe]:  # type: ignore[empty-b
 
 
 @hookspec(firstresult=True)
-def forensics_open(location: str) -> Checkpoint | None:
-    """Opens what stands at `location`, or returns None for the next opener. Never raises for a foreign format."""
+def forensics_open(location: str, opening: Opening) -> Checkpoint | None:
+    """Opens what stands at `location`, or returns None for the next opener. Never raises for a foreign format.
+
+    An implementation may leave out `opening`, which holds the label, the known layouts and an adapter's base.
+    """
 
 
 @hookspec

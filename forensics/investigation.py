@@ -49,7 +49,7 @@ def version() -> str:
 def investigate(request: Request, registry: Registry, watch: Watch | None = None) -> Investigated:
     """Runs the whole case. CheckpointError where the suspect, or every candidate, cannot be read."""
     request.checked()
-    offered = registry.chosen(request.probes, request.parameters)
+    offered = registry.chosen(request.probes, request.parameters, quick=request.quick)
     offered_references, refused = weighing.accepted(registry.calibrations())
     registry.problems += [
         Problem(where="calibrations", code="PLUGIN_FAILED", message=e.message) for e in refused
@@ -62,7 +62,7 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         suspect, others = reads[0], reads[1:]
         _require_readable(suspect, others)
         findings = [
-            _finding(offered[probe], other, outcome)
+            _finding(offered[probe], other, outcome, gatherer.precisions.get((probe, other.named.label)))
             for other in others
             for probe, outcome in gatherer.compare(suspect, other).items()
         ]
@@ -128,8 +128,9 @@ def _require_readable(suspect: Read, others: list[Read]) -> None:
         raise error
 
 
-def _finding(offered: Offered, other: Read, outcome: Outcome) -> Finding:
+def _finding(offered: Offered, other: Read, outcome: Outcome, precisions: tuple[str, str] | None) -> Finding:
     probe = offered.probe
+    mine, theirs = precisions or ("", "")
     used = ProbeUsed(
         id=probe.id,
         version=probe.version,
@@ -139,8 +140,17 @@ def _finding(offered: Offered, other: Read, outcome: Outcome) -> Finding:
         origin=offered.origin,
         needs=probe.needs,
         expected=probe.expected,
+        standard=offered.standard,
     )
-    finding: Finding = settled(Finding(probe=used, candidate=other.named.label, outcome=outcome))
+    finding: Finding = settled(
+        Finding(
+            probe=used,
+            candidate=other.named.label,
+            outcome=outcome,
+            suspect_precision=mine,
+            candidate_precision=theirs,
+        )
+    )
     return finding
 
 

@@ -69,6 +69,8 @@ class Sketch:
     api: int = API
     absent: Abstention | Failure | None = None
     """Why there is nothing here."""
+    precision: str = ""
+    """Stored precisions of the weights that went into it; filled in by the reading pass."""
 
 
 @runtime_checkable
@@ -141,6 +143,14 @@ class SketchProbe(Named):
     """A probe that compares sketches made apart."""
 
     kind: ClassVar[Literal["paired", "sketch"]] = "sketch"
+
+    def first_look(self) -> SketchProbe | None:
+        """The probe as it takes part in a first look (`--quick`), or None where it needs the whole reading pass.
+
+        A first look reads only what sketchers want, so that a probe answers with parameters that make it want a few
+        tensors. With other parameters than the calibrated ones a reading carries no weight.
+        """
+        return None
 
     def sketcher(self, checkpoint: Checkpoint) -> Sketcher:
         """A fresh sketcher for this checkpoint, or `raise Abstain`."""

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     INCOMPATIBLE_SKETCHES = "incompatible-sketches"
     SKETCH_ONLY = "sketch-only"
     UNSUPPORTED = "unsupported"
+    FIRST_LOOK = "first-look"
 
 
 class Group(StrEnum):

@@ -64,6 +64,8 @@ class ProbeUsed:
     needs: str = ""
     expected: str = ""
     """Expected reading under both propositions, written before looking."""
+    standard: bool = True
+    """Whether `parameters` are those the probe comes with; with others its readings carry no weight."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
@@ -90,6 +92,9 @@ class Finding:
     probe: ProbeUsed
     candidate: str
     outcome: Outcome
+    suspect_precision: str = ""
+    """Stored precisions that the probe's reading of the suspect rests on, e.g. `bf16`; empty without weights."""
+    candidate_precision: str = ""
     weight: Weight | None = None
     exact: Exact | None = None
     background: Table | None = None

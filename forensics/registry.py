@@ -22,8 +22,11 @@ from forensics.records import Origin, Problem
 if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
     from forensics.checkpoint.layout import Layout
+    from forensics.checkpoint.opening import Opening
+    from forensics.checkpoint.place import Place
 
 GROUP = "forensics"
+HOUSE = "the house"
 OURS = "model-forensics"
 ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -34,6 +37,24 @@ class Offered:
 
     probe: Probe | SketchProbe
     origin: Origin
+    skipped: bool = False
+    """Whether it takes no part in this case, which is a first look."""
+
+    @property
+    def standard(self) -> bool:
+        """Whether its parameters are those it comes with, which are those it was calibrated with."""
+        return self.probe.parameters() == type(self.probe)().parameters()
+
+
+class _House:
+    """Our own opener, found like everybody's and asked last."""
+
+    @hookspecs.hookimpl
+    def forensics_open(self, location: str, opening: Opening) -> Checkpoint | None:
+        """Opens every format and place that we know."""
+        from forensics.checkpoint.opening import open_location
+
+        return open_location(location, opening)
 
 
 class Registry:
@@ -54,6 +75,7 @@ class Registry:
         points = [p for p in metadata.entry_points(group=GROUP) if not only_bundled or _owner(p) == OURS]
         for point in sorted(points, key=lambda p: (_owner(p) != OURS, _owner(p), p.name)):
             registry._load_one(point)
+        registry._manager.register(_House(), name=HOUSE)
         registry._collect_probes()
         registry._collect_layouts()
         return registry
@@ -101,7 +123,7 @@ class Registry:
         found = [
             (impl.plugin_name, impl.function) for impl in getattr(self._manager.hook, hook).get_hookimpls()
         ]
-        order = list(self._origins)
+        order = [*self._origins, HOUSE]
         return sorted(found, key=lambda item: order.index(item[0]))
 
     def _collect_probes(self) -> None:
@@ -134,25 +156,32 @@ class Registry:
             )
         self.probes[probe.id] = Offered(probe=probe, origin=origin)
 
-    def chosen(self, ids: tuple[str, ...], parameters: Mapping[str, str]) -> dict[str, Offered]:
-        """The probes of these ids (all where none are named), with fields of that name set to `parameters`."""
+    def chosen(
+        self, ids: tuple[str, ...], parameters: Mapping[str, str], *, quick: bool = False
+    ) -> dict[str, Offered]:
+        """The probes of these ids (all where none are named), with fields of that name set to `parameters`.
+
+        For a first look (`quick`) each is as it takes part in one; what cannot is marked as `skipped`.
+        """
         unknown = [i for i in ids if i not in self.probes]
         if unknown:
             raise PluginError(f"no probe is called {', '.join(unknown)}", "`forensics probes` lists them")
+        wanted = {name: offered for name, offered in self.probes.items() if not ids or name in ids}
         return {
-            name: Offered(probe=_with(offered.probe, parameters), origin=offered.origin)
-            for name, offered in self.probes.items()
-            if not ids or name in ids
+            name: _hurried(replace(o, probe=_with(o.probe, parameters)), quick=quick)
+            for name, o in wanted.items()
         }
 
-    def open(self, location: str, label: str) -> Checkpoint:
-        """The first plugin's checkpoint for this location, else our own readers'."""
-        from forensics.checkpoint import open_checkpoint
+    def open(self, location: str, label: str, *, base: str = "", place: Place | None = None) -> Checkpoint:
+        """The first plugin's checkpoint for this location, else that of our own openers, which are asked last."""
         from forensics.checkpoint.layout import bundled_layouts
+        from forensics.checkpoint.opening import Opening
 
+        layouts = (*self._layouts, *bundled_layouts())
+        opening = Opening(label=label, layouts=layouts, base=base, place=place)
         for where, opener in self._each("forensics_open"):
             try:
-                checkpoint = opener(location=location)
+                checkpoint = _told_what_it_asks(opener, location=location, opening=opening)
             except ForensicsError:
                 raise
             except (Exception, SystemExit) as error:
@@ -160,7 +189,7 @@ class Registry:
                 continue
             if checkpoint is not None:
                 return cast("Checkpoint", checkpoint)
-        return open_checkpoint(location, label=label, layouts=(*self._layouts, *bundled_layouts()))
+        raise PluginError("nobody opens checkpoints here")
 
     def _gathered(self, hook: str) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
@@ -179,11 +208,24 @@ class Registry:
         """Tells every observer; one that raises becomes a problem, once."""
         for where, observer in self._each(hook):
             try:
-                wanted = inspect.signature(observer).parameters
-                observer(**{name: value for name, value in facts.items() if name in wanted})
+                _told_what_it_asks(observer, **facts)
             except Exception as error:
                 if not any(p.where == where and p.code == "OBSERVER_FAILED" for p in self.problems):
                     self._problem(where, "OBSERVER_FAILED", error)
+
+
+def _told_what_it_asks(function: Callable[..., Any], **facts: Any) -> Any:
+    """Calls a hook implementation with those arguments that it names, as pluggy does."""
+    wanted = inspect.signature(function).parameters
+    return function(**{name: value for name, value in facts.items() if name in wanted})
+
+
+def _hurried(offered: Offered, *, quick: bool) -> Offered:
+    """The probe as it takes part in a first look, where that is asked for."""
+    if not quick:
+        return offered
+    probe = offered.probe.first_look() if isinstance(offered.probe, SketchProbe) else None
+    return replace(offered, skipped=True) if probe is None else replace(offered, probe=probe)
 
 
 def check(probe: object) -> None:

@@ -98,6 +98,7 @@ def _described(sketch: Sketch) -> dict[str, Any]:
         "parameters": dict(sketch.parameters),
         "facts": dict(sketch.facts),
         "subject": sketch.subject,
+        "precision": sketch.precision,
         "api": sketch.api,
         "arrays": sorted(sketch.arrays),
         "absent": plain(sketch.absent) if sketch.absent else None,
@@ -172,4 +173,5 @@ def _sketch(item: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) 
         subject=str(item["subject"]),
         api=int(item["api"]),
         absent=absent,
+        precision=str(item.get("precision", ""))[:120],
     )

@@ -61,7 +61,8 @@ class Subject:
 
     label: str
     role: Literal["suspect", "candidate", "control"]
-    form: Literal["checkpoint", "sketch", "unreadable"]
+    form: Literal["checkpoint", "first-look", "sketch", "unreadable"]
+    """`first-look`: only a part was read and nothing was hashed whole, so that `digest` identifies nothing."""
     files: tuple[FileSeen, ...] = ()
     digest: str = ""
     """SHA-256 over the concatenated raw digests of `files`, sorted by name."""

@@ -67,9 +67,9 @@ def _sketch_probes(offered: Mapping[str, Offered]) -> list[SketchProbe]:
 
 def read_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
     """Reads one checkpoint, leaves its sketches in `job["out"]` and reports its record."""
-    from forensics.reading import read, sketch_only
+    from forensics.reading import first_look, read, sketch_only
 
-    checkpoint = registry.open(job["location"], job["label"])
+    checkpoint = registry.open(job["location"], job["label"], base=job.get("base", ""))
     try:
         if job["digest"]:
             sketches = sketch_only(checkpoint, _sketch_probes(offered), job["digest"])
@@ -82,7 +82,8 @@ def read_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, 
                 last[0] = done
                 send({"progress": [done, total]})
 
-        done = read(checkpoint, _sketch_probes(offered), progress)
+        reading = first_look if job.get("quick", False) else read
+        done = reading(checkpoint, _sketch_probes(offered), progress)
     finally:
         checkpoint.close()
     save(Path(job["out"]), SketchBook(subject=done.subject, sketches=done.sketches))
@@ -108,23 +109,26 @@ def compare_task(
             found |= load(Path(path)).sketches
         sides.append(found)
     for probe in _sketch_probes(offered):
-        outcome = compared(probe, sides[0].get(probe.id), sides[1].get(probe.id))
-        send({"probe": probe.id, "outcome": plain(outcome)})
+        mine, theirs = (side.get(probe.id) for side in sides)
+        precisions = [sketch.precision if sketch else "" for sketch in (mine, theirs)]
+        outcome = compared(probe, mine, theirs)
+        send({"probe": probe.id, "outcome": plain(outcome), "precisions": precisions})
 
 
 def examine_task(
     job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
 ) -> None:
     """Puts one paired probe to both checkpoints."""
-    suspect = registry.open(job["suspect"], job["labels"][0])
-    candidate = registry.open(job["candidate"], job["labels"][1])
+    suspect = registry.open(job["suspect"], job["labels"][0], base=job.get("base", ""))
+    candidate = registry.open(job["candidate"], job["labels"][1], base=job.get("base", ""))
     try:
         for one in offered.values():
             probe = one.probe
             if isinstance(probe, Probe):
                 pair = Pair(suspect=suspect, candidate=candidate)
                 outcome = outcome_of(lambda probe=probe, pair=pair: probe.examine(pair))  # type: ignore[misc]
-                send({"probe": probe.id, "outcome": plain(outcome)})
+                precisions = [side.precision() for side in (suspect, candidate)]
+                send({"probe": probe.id, "outcome": plain(outcome), "precisions": precisions})
     finally:
         suspect.close()
         candidate.close()
@@ -133,7 +137,11 @@ def examine_task(
 def perform(job: Mapping[str, Any], send: Send) -> None:
     """Does one job; a ForensicsError becomes an answer."""
     registry = Registry.load(only_bundled=job["only_bundled"])
-    offered = registry.chosen(tuple(job["probes"]), job["parameters"]) if job["probes"] else {}
+    offered = (
+        registry.chosen(tuple(job["probes"]), job["parameters"], quick=job.get("quick", False))
+        if job["probes"]
+        else {}
+    )
     tasks = {"read": read_task, "compare": compare_task, "examine": examine_task}
     try:
         tasks[job["task"]](job, registry, offered, send)

@@ -14,7 +14,7 @@ Anchors shared by half cost a copy 0.05.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -172,6 +172,10 @@ class AttentionCircuits(SketchProbe):
     anchors: int = 352
     ridge: float = 0.3
     """Of whitening, in root mean squares of the embeddings' singular values."""
+
+    def first_look(self) -> AttentionCircuits:
+        """Looks at two layers, the fewest that make a reading."""
+        return replace(self, layers=2)
 
     def sketcher(self, checkpoint: Checkpoint) -> Kernels:
         """Kernels of up to `layers` evenly spaced layers over up to `anchors` tokens."""

@@ -10,7 +10,7 @@ judged against unrelated models only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -173,6 +173,10 @@ class NeuronMatch(SketchProbe):
     experts: int = 8
     projection: int = 64
     seed: int = 20260
+
+    def first_look(self) -> NeuronMatch:
+        """Looks at two layers, the fewest that make a reading."""
+        return replace(self, layers=2)
 
     def sketcher(self, checkpoint: Checkpoint) -> Neurons:
         """Neurons of up to `layers` evenly spaced layers, up to `neurons` a layer over all its experts."""

@@ -226,6 +226,10 @@ class NormGains(SketchProbe):
     draws: int = 9999
     seed: int = 0
 
+    def first_look(self) -> NormGains:
+        """Takes part as it is: gains and one query matrix are little to read."""
+        return self
+
     def sketcher(self, checkpoint: Checkpoint) -> Sketcher:
         """Keeps every gain vector; they are small."""
         return Gains(self, checkpoint)

@@ -185,6 +185,10 @@ class QkvBias(SketchProbe):
     draws: int = 9999
     seed: int = 0
 
+    def first_look(self) -> QkvBias:
+        """Takes part as it is: biases are little to read."""
+        return self
+
     def sketcher(self, checkpoint: Checkpoint) -> Sketcher:
         """Keeps every bias vector; they are small."""
         return Biases(self, checkpoint)

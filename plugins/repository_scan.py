@@ -77,6 +77,10 @@ class RepositoryScan(SketchProbe):
         "nothing, or a forgotten line. Unrelated: nothing, or the candidate's name in a comparison."
     )
 
+    def first_look(self) -> RepositoryScan:
+        """Takes part as it is: no weights are read."""
+        return self
+
     def sketcher(self, checkpoint: Checkpoint) -> Reader:
         """Everything is known before the pass; abstains where there is no text at all."""
         if not checkpoint.texts:

@@ -59,6 +59,10 @@ class TokenizerDiff(SketchProbe):
     """Shared merges whose ranks are correlated, at most."""
     seed: int = 0
 
+    def first_look(self) -> TokenizerDiff:
+        """Takes part as it is: no weights are read."""
+        return self
+
     def sketcher(self, checkpoint: Checkpoint) -> Reader:
         """Everything is known before the pass; abstains without a tokenizer."""
         known = checkpoint.tokenizer

@@ -22,7 +22,8 @@ def module_tensor(
     The declared type's layout says which canonical rows the parameter holds; they are taken from wherever the
     file keeps them. Norm gains get the declared layout's offset removed again.
     """
-    layout = next((lay for lay in checkpoint.layouts if model_type in lay.model_types), None)
+    known = [layout for layout in checkpoint.layouts if model_type in layout.model_types]
+    layout = next((one for one in known if one.match(name)), None)  # one type may be stored under several names
     match = layout.match(name) if layout else None
     if layout is None or match is None:
         return None

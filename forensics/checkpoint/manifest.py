@@ -23,12 +23,12 @@ def file_seen(file: WeightFile, sha256: str) -> FileSeen:
     return FileSeen(name=file.name[:500], size=file.size, sha256=sha256)
 
 
-def other_files(checkpoint: Checkpoint) -> list[FileSeen]:
-    """Records of all files besides the weights that were read."""
+def other_files(checkpoint: Checkpoint, limit: int = OTHER_LIMIT) -> list[FileSeen]:
+    """Records of all files besides the weights that were read; those above `limit` bytes are not hashed."""
     if checkpoint.listing is None:
         return []
     read = {f.name for f in checkpoint.files}
-    return [_other(checkpoint, name) for name in checkpoint.listing.names if name not in read]
+    return [_other(checkpoint, name, limit) for name in checkpoint.listing.names if name not in read]
 
 
 def _note(name: str) -> str:
@@ -37,7 +37,7 @@ def _note(name: str) -> str:
     return OTHER_WEIGHTS if weights else ""
 
 
-def _other(checkpoint: Checkpoint, name: str) -> FileSeen:
+def _other(checkpoint: Checkpoint, name: str, limit: int) -> FileSeen:
     assert checkpoint.listing is not None
     shown = name.encode("utf-8", "backslashreplace").decode()[:500]
     try:
@@ -45,8 +45,8 @@ def _other(checkpoint: Checkpoint, name: str) -> FileSeen:
     except CheckpointError as error:
         return FileSeen(name=shown, size=0, sha256="", note=f"not opened: {error.message}")
     try:
-        if source.size > OTHER_LIMIT:
-            note = "not examined and too large to hash for that"
+        if source.size > limit:
+            note = _note(name) or "not examined and too large to hash for that"
             return FileSeen(name=shown, size=source.size, sha256="", note=note)
         whole = hashlib.sha256()
         for offset in range(0, source.size, 1 << 23):

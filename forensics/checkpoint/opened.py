@@ -68,6 +68,8 @@ class Checkpoint:
         self._tokenizer = tokenizer
         self._tokenizer_read = False
         self._hashed: list[tuple[int, int]] | None = None
+        self.touched: set[str] = set()
+        """Stored precisions of whatever was asked for, for whoever replaces and reads this set."""
         self._texts: tuple[TextFile, ...] | None = None
 
     @property
@@ -103,6 +105,7 @@ class Checkpoint:
         """(row, block) of the units that hold rows `start` to `stop` of a stored tensor, gain offset applied."""
         file, codec, entry = self.files[planned.file], planned.codec, planned.entry
         assert codec is not None
+        self.touched.add(planned.stored.precision)
         low, high = start // codec.unit_rows, -(-stop // codec.unit_rows)
         begin, end = entry.begin + low * codec.unit_bytes, entry.begin + high * codec.unit_bytes
         step = max(1, block_bytes // codec.unit_bytes) * codec.unit_bytes
@@ -125,7 +128,13 @@ class Checkpoint:
             spec = self.find(role, layer)
             small = spec is not None and spec.columns == 1 and spec.rows <= VECTOR_LIMIT
             self._vectors[key] = self.matrix(spec)[:, 0] if spec is not None and small else None
+        if self._vectors[key] is not None:
+            self.touched.add(self._where[role, layer, None][1].dtype)
         return self._vectors[key]
+
+    def vector_elements(self) -> int:
+        """How many numbers were read as vectors so far."""
+        return sum(len(v) for v in self._vectors.values() if v is not None)
 
     def anchors(self, count: int) -> Anchors | None:
         """Embedding rows of the `count` tokens with the smallest hashes; None without tokenizer or embeddings."""
@@ -159,6 +168,10 @@ class Checkpoint:
                     if first <= row < first + len(block):
                         picked[place] = block[row - first]
         return picked
+
+    def precision(self) -> str:
+        """The stored precisions touched so far, as a finding shows them."""
+        return "+".join(sorted(self.touched))
 
     def _small(self, name: str, limit: int) -> bytes | None:
         return read_small(self.listing.place, name, limit) if self.listing else None

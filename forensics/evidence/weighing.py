@@ -70,13 +70,14 @@ def _weighed(finding: Finding, reference: Reference) -> Finding:
 
 
 def _is_the_instrument(finding: Finding, reference: Reference) -> bool:
-    """Whether this is the very probe that the reference was read with: bundled, and of the same version.
+    """Whether this is the very probe that the reference was read with: bundled, of that version, with its parameters.
 
     A probe that the reference table does not know is left to its own calibration, if it has one.
     """
     versions = {} if reference.table is None else reference.table.versions
     asked = versions.get(finding.probe.id)
-    return asked is None or (finding.probe.origin.bundled and finding.probe.version == asked)
+    probe = finding.probe
+    return probe.standard and (asked is None or (probe.origin.bundled and probe.version == asked))
 
 
 def _opinion(
@@ -96,7 +97,7 @@ def _opinion(
     table = reference.table
     fused = None if table is None else fuse(table, readings, reference.thresholds.fusion_families)
     population = "" if table is None or fused is None else _named(reference.populations[table.population])
-    remarks = (*_sketched(subjects, label), *_remarks(own, fused, reference))
+    remarks = (*_sketched(subjects, label), *_glimpsed(subjects, label), *_remarks(own, fused, reference))
     if fused is None:
         fused, population = _alone(own, reference)
     suspect = next((subject for subject in subjects if subject.role == "suspect"), None)
@@ -171,6 +172,17 @@ def _sketched(subjects: Sequence[Subject], label: str) -> tuple[str, ...]:
     if not names:
         return ()
     told = "known by a sketch only, so all that is said of it rests on the word of whoever made the sketch"
+    return (f"{' and '.join(names)}: {told}",)
+
+
+def _glimpsed(subjects: Sequence[Subject], label: str) -> tuple[str, ...]:
+    """What a first look cannot say."""
+    names = [
+        s.label for s in subjects if s.form == "first-look" and (s.role == "suspect" or s.label == label)
+    ]
+    if not names:
+        return ()
+    told = "only looked at: a few tensors were read and no file was hashed whole, so nothing is concluded"
     return (f"{' and '.join(names)}: {told}",)
 
 

@@ -310,7 +310,7 @@ def test_odd_file_names_reach_the_record(tmp_path: Path) -> None:
 
 def test_many_files_and_deep_folders_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More files than the limit, and deep folders, are listed up to it, with a problem that says so."""
-    monkeypatch.setattr("forensics.checkpoint.folder.FILES_LIMIT", 50)
+    monkeypatch.setattr("forensics.checkpoint.place.FILES_LIMIT", 50)
     folder = write(tmp_path / "a")
     for index in range(100):
         (folder / f"n{index}.bin").touch()

@@ -1,0 +1,153 @@
+"""What a reading leaves in the record: files and their digests, how much was recognised, what was left out and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from forensics.checkpoint.manifest import file_seen, other_files
+from forensics.checkpoint.opened import digest_of
+from forensics.records import FileSeen, Problem, Subject, Unexamined
+
+if TYPE_CHECKING:
+    from forensics.checkpoint import Checkpoint
+    from forensics.checkpoint.source import ByteSource
+
+UNEXAMINED_LIMIT = 200
+SMALL = 16 << 20
+"""Bytes above which a first look does not hash a file beside the weights."""
+
+
+@dataclass(slots=True)
+class Counted:
+    """A source that keeps count and digest of what was read of it, in the order of reading."""
+
+    inner: ByteSource
+    fetched: int = 0
+    whole: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def name(self) -> str:
+        """See ByteSource."""
+        return self.inner.name
+
+    @property
+    def size(self) -> int:
+        """See ByteSource."""
+        return self.inner.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See ByteSource."""
+        raw = self.inner.read(offset, length)
+        self.fetched += length
+        self.whole.update(raw)
+        return raw
+
+    def close(self) -> None:
+        """See ByteSource."""
+        self.inner.close()
+
+
+def count_reads(checkpoint: Checkpoint) -> list[Counted]:
+    """Counts what is read of each weight file from now on, beginning with its header."""
+    counted = []
+    for file in checkpoint.files:
+        source = Counted(file.source)
+        file.source = source
+        file.read(0, file.header_end)
+        counted.append(source)
+    return counted
+
+
+def accounted(checkpoint: Checkpoint, hashes: Mapping[int, str], spoilt: Mapping[str, int]) -> Subject:
+    """The record after a whole pass: `hashes` by file index, `spoilt` tensors (name, elements) hold NaN or infinity."""
+    files = [file_seen(f, hashes[i]) for i, f in enumerate(checkpoint.files)] + other_files(checkpoint)
+    files.sort(key=lambda f: f.name)
+    digest = digest_of((f.name, f.sha256) for f in files if f.sha256)
+    recognised = sum(p.stored.elements for p in checkpoint.plan.tensors if p.segments) - sum(spoilt.values())
+    return _subject(checkpoint, files, digest, max(0, recognised), spoilt, "checkpoint")
+
+
+def glimpsed(checkpoint: Checkpoint, counted: list[Counted], examined: int) -> Subject:
+    """The record after a first look at `examined` elements; its digest is of the parts read and identifies no file."""
+    files = [
+        FileSeen(
+            name=source.name[:500],
+            size=source.size,
+            sha256="",
+            note=f"first look: {source.fetched} bytes read, not hashed whole; SHA-256 of these in the order read: "
+            f"{source.whole.hexdigest()}",
+        )
+        for source in counted
+    ] + other_files(checkpoint, limit=SMALL)
+    files.sort(key=lambda f: f.name)
+    parts = hashlib.sha256("\n".join(f"{f.name} {f.sha256 or f.note}" for f in files).encode())
+    return _subject(
+        checkpoint,
+        files,
+        parts.hexdigest(),
+        max(0, examined) + checkpoint.vector_elements(),
+        {},
+        "first-look",
+    )
+
+
+def problems_of(checkpoint: Checkpoint, spoilt: Mapping[str, int]) -> tuple[Problem, ...]:
+    """The checkpoint's problems, and the first tensors that hold NaN or infinity."""
+    found = list(checkpoint.problems)
+    for name in sorted(spoilt)[:20]:
+        message = f"tensor {name[:200]} holds NaN or infinity"
+        found.append(Problem(where=checkpoint.label, code="NOT_FINITE", message=message))
+    return tuple(found)
+
+
+def _subject(
+    checkpoint: Checkpoint,
+    files: list[FileSeen],
+    digest: str,
+    recognised: int,
+    spoilt: Mapping[str, int],
+    form: Literal["checkpoint", "first-look"],
+) -> Subject:
+    plan = checkpoint.plan
+    left = left_out(checkpoint, spoilt)
+    return Subject(
+        label=checkpoint.label,
+        role="suspect",
+        form=form,
+        files=tuple(files),
+        digest=digest,
+        architecture=plan.architecture,
+        parameters=parameters_of(checkpoint),
+        recognised=recognised,
+        dtypes=tuple(sorted({p.stored.precision for p in plan.tensors})),
+        unexamined=tuple(left[:UNEXAMINED_LIMIT]),
+        unexamined_omitted=max(0, len(left) - UNEXAMINED_LIMIT),
+    )
+
+
+def parameters_of(checkpoint: Checkpoint) -> int:
+    """Parameters that the model has as far as can be told, those included that are cut off, refused or absent."""
+    plan, listing = checkpoint.plan, checkpoint.listing
+    count = sum(p.stored.elements for p in plan.tensors if not p.buffer)
+    lost = [
+        *(e for f in checkpoint.files for e in f.missing),
+        *(e for f in checkpoint.files for e, _ in f.refused),
+    ]
+    count += sum(e.elements for e in lost)
+    stored = sum(1 + len(p.stored.companions) for p in plan.tensors) + len(lost)
+    if listing and len(listing.indexed) > stored and stored:
+        count += (len(listing.indexed) - stored) * (count // stored)
+    return count
+
+
+def left_out(checkpoint: Checkpoint, spoilt: Mapping[str, int]) -> list[Unexamined]:
+    """Tensors and files that take no part, and why."""
+    absent = checkpoint.listing.absent if checkpoint.listing else ()
+    return [
+        *checkpoint.plan.unexamined,
+        *(Unexamined(name=n[:200], reason="holds NaN or infinity") for n in sorted(spoilt)),
+        *(Unexamined(name=n, reason="shard that could not be opened") for n in absent),
+    ]
