@@ -154,7 +154,7 @@ def _placed(
             hole += begin - expected
         certain = item.stock.size is not None
         end = begin + item.stock.size if item.stock.size is not None else behind
-        reach = max(reach, end if certain else min(begin + 1, end))
+        reach = max(reach, end if certain else begin + 1)
         _file_away(file, item, begin, end)
     if hole:
         file.problems.append(("GGUF_HOLE", f"{source.name} has {hole} bytes between its tensors"))

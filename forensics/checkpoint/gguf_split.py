@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from forensics.checkpoint.place import display_name
 from forensics.checkpoint.stored import WeightFile
 
 PART = re.compile(r"(?P<stem>.*)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
@@ -61,13 +62,13 @@ def _whole(file: WeightFile) -> int:
 def _header(file: WeightFile, *, number: int, count: int) -> list[tuple[str, str]]:
     """Where a part's header contradicts its name. A header that is silent is not a contradiction for one part."""
     said_count, said_number = file.metadata.get("split.count", 0), file.metadata.get("split.no", 0)
-    found = []
+    name, found = display_name(file.name), []
     if said_count != count and not (count == 1 and not said_count):
-        message = f"{file.name} says that there are {str(said_count)[:20]} parts, its name says {count}"
+        message = f"{name} says that there are {str(said_count)[:20]} parts, its name says {count}"
         found.append(("SPLIT_COUNT", message))
     if said_number != number - 1:
         message = (
-            f"{file.name} says that it is part {str(said_number)[:20]} from 0, its name says {number} from 1"
+            f"{name} says that it is part {str(said_number)[:20]} from 0, its name says {number} from 1"
         )
         found.append(("SPLIT_NUMBER", message))
     return found
