@@ -16,7 +16,10 @@ EXIT = """\
 exit status: 0 completed, whatever the verdict; 2 something you can put right; 3 --strict and a probe failed or a
 plugin did not load; 70 a bug of ours."""
 
-PATHS = "folder with config.json and safetensors, one safetensors file, or a sketch file; LABEL=PATH names it"
+PATHS = (
+    "a folder or file of weights in any format that `forensics inspect` knows, an adapter, a hub id "
+    "(org/name[@revision]), or a sketch file; LABEL=PATH names it"
+)
 
 
 def _named(text: str) -> str:
@@ -42,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _report(commands)
     _probes(commands)
     _sketch(commands)
+    _inspect(commands)
     return top
 
 
@@ -49,6 +53,13 @@ def _shared(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--only-bundled", action="store_true", help="ignore probes of installed third-party plugins"
     )
+
+
+def _adapted(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--base", metavar="PATH", default="",
+        help="the model that adapters among the checkpoints were made for; without it an adapter is only described",
+    )  # fmt: skip
 
 
 def _choice(command: argparse.ArgumentParser) -> None:
@@ -86,6 +97,11 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--case-id", metavar="TEXT", default="", help="a name for this case, printed in the dossier"
     )
+    command.add_argument(
+        "--quick", action="store_true",
+        help="a first look: read only norms, biases, some embedding rows and a few layers; concludes nothing",
+    )  # fmt: skip
+    _adapted(command)
     _choice(command)
     _shared(command)
     command.add_argument(
@@ -129,8 +145,22 @@ def _sketch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     command.add_argument("path", metavar="PATH", help=PATHS)
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="the sketch file to write")
+    _adapted(command)
     _choice(command)
     _shared(command)
+
+
+def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "inspect",
+        help="say what would be examined of a checkpoint",
+        description="Opens a checkpoint, reads headers and small files only, and prints format, architecture, precision, "
+        "roles recognised and not, coverage, and oddities.",
+    )
+    command.add_argument("path", metavar="PATH", help=PATHS)
+    _adapted(command)
+    _shared(command)
+    command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

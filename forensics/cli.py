@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "report": report,
         "probes": probes,
         "sketch": sketch,
+        "inspect": inspect,
     }
     try:
         return commands[given.command](given)
@@ -81,6 +82,8 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
         controls=tuple(Named.parse(c) for c in getattr(given, "controls", ())),
         probes=tuple(dict.fromkeys(given.probes)),
         parameters={"prompts": _prompts(given.prompts)} if given.prompts else {},
+        base=given.base,
+        quick=getattr(given, "quick", False),
         case_id=getattr(given, "case_id", "")[:200],
         only_bundled=given.only_bundled,
         generated_at=_generated_at(),
@@ -221,6 +224,26 @@ def probes(given: argparse.Namespace) -> int:
     registry = Registry.load(only_bundled=given.only_bundled)
     _print(json.dumps(described(registry), indent=1) if given.json else listing_text(registry))
     return 0
+
+
+def inspect(given: argparse.Namespace) -> int:
+    """Says what would be examined of one checkpoint."""
+    import json
+
+    from forensics.case import Named
+    from forensics.inspecting import inspect_checkpoint
+    from forensics.inspection import inspection_text
+
+    found = inspect_checkpoint(Named.parse(given.path), base=given.base, only_bundled=given.only_bundled)
+    _print(json.dumps(found, indent=1) if given.json else _lines(inspection_text(found)))
+    return 0
+
+
+def _lines(text: str) -> str:
+    """Several lines, each without control characters."""
+    from forensics.report.display import display
+
+    return "\n".join(display(line) for line in text.splitlines())
 
 
 def sketch(given: argparse.Namespace) -> int:

@@ -134,6 +134,20 @@ def examine_task(
         candidate.close()
 
 
+def inspect_task(
+    job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
+) -> None:
+    """Opens one checkpoint and says what would be examined."""
+    from forensics.inspection import inspected
+
+    del offered
+    checkpoint = registry.open(job["location"], job["label"], base=job.get("base", ""))
+    try:
+        send({"inspection": inspected(checkpoint)})
+    finally:
+        checkpoint.close()
+
+
 def perform(job: Mapping[str, Any], send: Send) -> None:
     """Does one job; a ForensicsError becomes an answer."""
     registry = Registry.load(only_bundled=job["only_bundled"])
@@ -142,7 +156,12 @@ def perform(job: Mapping[str, Any], send: Send) -> None:
         if job["probes"]
         else {}
     )
-    tasks = {"read": read_task, "compare": compare_task, "examine": examine_task}
+    tasks = {
+        "read": read_task,
+        "compare": compare_task,
+        "examine": examine_task,
+        "inspect": inspect_task,
+    }
     try:
         tasks[job["task"]](job, registry, offered, send)
     except ForensicsError as error:
