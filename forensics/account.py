@@ -77,8 +77,8 @@ def glimpsed(checkpoint: Checkpoint, counted: list[Counted], examined: int) -> S
             name=source.name[:500],
             size=source.size,
             sha256="",
-            note=f"first look: {source.fetched} bytes read, not hashed whole; SHA-256 of these in the order read: "
-            f"{source.whole.hexdigest()}",
+            note=f"first look: {source.fetched} of its bytes read, not hashed whole; SHA-256 of these in the order "
+            f"read: {source.whole.hexdigest()}",
         )
         for source in counted
     ] + other_files(checkpoint, limit=SMALL)

@@ -38,6 +38,7 @@ REASONS = {
     Reason.INCOMPATIBLE_SKETCHES: "the two sketches were made by different versions or parameters",
     Reason.SKETCH_ONLY: "it needs the weights and only a sketch was given",
     Reason.UNSUPPORTED: "it does not support this kind of checkpoint",
+    Reason.FIRST_LOOK: "this was a first look and it needs the whole reading pass",
 }
 
 
