@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics.archive import plain, settled
-from forensics.confinement import confine
+from forensics.confinement import Allowance, confine, peak_memory
 from forensics.errors import NOT_THE_CHECKPOINT, CheckpointError, ForensicsError, told
 from forensics.probe import Abstain, Pair, Probe, Sketch, SketchProbe
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
@@ -167,7 +167,7 @@ def perform(job: Mapping[str, Any], send: Send) -> None:
     except ForensicsError as error:
         code = error.code if isinstance(error, CheckpointError) else NOT_THE_CHECKPOINT
         send({"error": {"message": error.message, "hint": error.hint, "code": code}})
-    send({"done": True})
+    send({"done": True, "peak": peak_memory()})
 
 
 def main() -> int:
@@ -179,7 +179,7 @@ def main() -> int:
         answers.flush()
 
     job = json.load(sys.stdin)
-    confine()
+    send({"confined": confine(Allowance.received(job["allowance"]))})
     try:
         perform(job, send)
     except BaseException as error:  # a worker ends here: a panic in a library must not be silent
