@@ -28,6 +28,8 @@ BUSY = (429, 500, 502, 503, 504)
 EXPIRED = (401, 403, 404, 410)
 """What a signed address answers when its time is over."""
 BODY_AFTER_REDIRECT = 1 << 16
+USELESS = 3
+"""Remembered addresses that were refused at once, after which none is remembered."""
 
 
 class InterruptedTransferError(Exception):
@@ -96,6 +98,10 @@ class Transfer:
     connection: Connection = field(init=False, repr=False)
     _found: dict[str, httpx2.URL] = field(default_factory=dict, init=False, repr=False)
     """Signed addresses by file name; they expire, and are nobody's business."""
+    _served: set[str] = field(default_factory=set, init=False, repr=False)
+    """Files whose remembered address was of use."""
+    _useless: int = field(default=0, init=False)
+    """How often one was not: some stores sign the range too."""
 
     def __post_init__(self) -> None:
         self.pauses = Pauses(self.patience)
@@ -117,8 +123,13 @@ class Transfer:
                 self.pauses.pause(tries, asked, self.repository.endpoint.host)
             elif not (known and status in EXPIRED):
                 raise refused_status(self.repository.endpoint, self.repository.location, status)
-            self._found.pop(file.name, None)
+            self._forget(file.name)
             tries += 1
+
+    def _forget(self, name: str) -> None:
+        self._found.pop(name, None)
+        self._useless += name not in self._served
+        self._served.discard(name)
 
     def _answered(self, file: HubFile, offset: int, length: int) -> httpx2.Response:
         """The first answer that is no redirect."""
@@ -130,17 +141,24 @@ class Transfer:
             try:
                 response = self.connection.get(url, wanted)
             except BROKEN as error:
-                self._found.pop(file.name, None)
+                self._forget(file.name)
                 raise InterruptedTransferError(type(error).__name__) from error
             self._check_commit(response)
             if response.status_code not in REDIRECTS:
-                if response.status_code in (200, 206) and url != start:
-                    self._found[file.name] = url
+                if response.status_code in (200, 206):
+                    self._remember(file.name, start, url)
                 return response
             url = self._next_url(url, response)
         raise CheckpointError(
             f"{self.repository.endpoint.host} redirects more than {HOPS} times", code="HUB_REDIRECT"
         )
+
+    def _remember(self, name: str, start: httpx2.URL, url: httpx2.URL) -> None:
+        """Where a file was found, as long as that is of use."""
+        if name in self._found and url == start:
+            self._served.add(name)
+        elif url != start and self._useless < USELESS:
+            self._found[name] = url
 
     def _next_url(self, url: httpx2.URL, response: httpx2.Response) -> httpx2.URL:
         """Where a redirect leads, if it may be followed."""

@@ -332,6 +332,26 @@ def test_a_signed_address_that_expired_is_asked_for_again(big: Hub) -> None:
         assert len(big.at("/resolve/")) == 2
 
 
+def test_addresses_good_for_one_range_are_not_remembered_for_ever(big: Hub) -> None:
+    """A store that signs the range too costs a refused request a few times, not at every read."""
+    signed: set[str] = set()
+
+    def once(call: Call) -> bool:
+        if call.at_store and call.path in signed:
+            return call.send(403, b"invalid range")
+        signed.update([call.path] if call.at_store else [])
+        if not call.at_store and BIG in call.path:
+            return call.send(302, b"", {"Location": f"http://127.0.0.1:{big.store}/{BIG}?n={len(big.seen)}"})
+        return False
+
+    big.answer = once
+    with attached() as (place, _):
+        source = place.open(BIG)
+        for at in range(2_000_000, 300_000, -100_000):
+            assert source.read(at, 10) == big.files[BIG][at : at + 10]
+    assert len([one for one in big.seen if one.port == big.store]) == 17 + 3
+
+
 def test_the_token_stays_at_home(big: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub gets the token, the store to which it redirects does not, nor does any error."""
     monkeypatch.setenv("MY_HUB", "very_secret")

@@ -270,6 +270,18 @@ def test_a_token_goes_where_it_belongs(hub: Hub, monkeypatch: pytest.MonkeyPatch
     assert Endpoint.from_environment(plain | {"HF_ENDPOINT": "https://hub.example"}, token_env="T").token
 
 
+def test_the_users_proxy_is_used(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub beyond a proxy is asked through it, and answers may still not lead to inner addresses."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    monkeypatch.setenv("http_proxy", hub.url)
+    assert len(HubRepository.open(HERE).files) == len(hub.files)
+    assert hub.seen[0].path == f"http://hub.example/api/models/{NAME}?blobs=true"
+    hub.answer = moved_to("http://127.0.0.1/x")
+    assert refused().code == "HUB_REDIRECT"
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    assert refused().code == "HUB_PROXY"
+
+
 @pytest.mark.parametrize(
     ("address", "kind"),
     [
