@@ -70,7 +70,7 @@ def _proxy_for(endpoint: Endpoint) -> httpx2.Proxy | None:
 
 
 @functools.cache
-def _trusted() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """The certificates of this machine, or those of `SSL_CERT_FILE`; loading them takes a while."""
     return httpx2.create_ssl_context()
 
@@ -83,7 +83,7 @@ class GuardedTransport(httpx2.BaseTransport):
         self.limit = limit
         self.home_only = home_only
         proxy = _proxy_for(endpoint)
-        context = _trusted()
+        context = trusted()
         if proxy is None:
             self.backend = CheckedBackend(endpoint, patience, None)
             self.pool = httpcore2.ConnectionPool(ssl_context=context, network_backend=self.backend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,11 +41,12 @@ class Hub:
     """What the API answers, if not the truth."""
     port: int = 0
     store: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Base URL of the hub."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def description(self) -> dict[str, Any]:
         """The truth about the repository."""
@@ -106,7 +108,7 @@ class Call(BaseHTTPRequestHandler):
         """Large files lie elsewhere."""
         raw = self.hub.files[name]
         if name.endswith(LFS):
-            where = f"http://127.0.0.1:{self.hub.store}/{name}?Signature=abc"
+            where = f"{self.hub.scheme}://127.0.0.1:{self.hub.store}/{name}?Signature=abc"
             more = {"X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(raw)), "Location": where}
             self.send(302, b"Found", more)
         else:
@@ -166,13 +168,17 @@ class Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(files: dict[str, bytes]) -> Iterator[Hub]:
+def serving(files: dict[str, bytes], context: ssl.SSLContext | None = None) -> Iterator[Hub]:
     """A hub with one repository, for as long as the block lasts."""
-    hub = Hub(files)
+    hub = Hub(files, scheme="https" if context else "http")
     handler = type("Bound", (Call,), {"hub": hub})
     servers = [Quiet(("127.0.0.1", 0), handler) for _ in range(2)]
     hub.port, hub.store = (int(server.server_address[1]) for server in servers)
     for server in servers:
+        if context:
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
     try:
         yield hub
