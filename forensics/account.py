@@ -129,9 +129,12 @@ def _subject(
 
 
 def parameters_of(checkpoint: Checkpoint) -> int:
-    """Parameters that the model has as far as can be told, those included that are cut off, refused or absent."""
+    """Parameters of the language model as far as can be told, those included that are cut off, refused or absent.
+
+    Towers of other modalities do not count while they are not more than what was recognised (`Plan.apart`).
+    """
     plan, listing = checkpoint.plan, checkpoint.listing
-    count = sum(p.stored.elements for p in plan.tensors if not p.buffer)
+    count = sum(p.stored.elements for p in plan.tensors if not p.buffer) - plan.apart
     lost = [
         *(e for f in checkpoint.files for e in f.missing),
         *(e for f in checkpoint.files for e, _ in f.refused),

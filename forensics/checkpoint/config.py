@@ -13,11 +13,14 @@ ALIASES = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "width": ("hidden_size", "n_embd", "d_model", "dim"),
     "heads": ("num_attention_heads", "n_head", "n_heads"),
-    "kv_heads": ("num_key_value_heads", "num_kv_heads"),
-    "head_dim": ("head_dim", "attention_head_dim"),
-    "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
-    "vocabulary": ("vocab_size",),
+    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv", "n_kv_heads", "multi_query_group_num"),
+    "head_dim": ("head_dim", "attention_head_dim", "kv_channels"),
+    "experts": ("num_local_experts", "num_experts", "n_routed_experts", "num_routed_experts"),
+    "vocabulary": ("vocab_size", "padded_vocab_size"),
+    "linear_key_heads": ("linear_num_key_heads",),
 }
+INNER = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where wrappers keep the config of their language model."""
 LARGEST = 1_000_000_000
 TEXT_LIMIT = 256
 LIST_LIMIT = 512
@@ -65,9 +68,16 @@ def read_config(raw: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise CheckpointError("config.json is not an object", code="CONFIG")
     config: dict[str, Any] = sanitised(parsed)
-    inner = config.get("text_config")
-    if isinstance(inner, dict) and "hidden_size" in inner:
-        config = {**config, **inner, "wrapper_type": config.get("model_type")}
+    return _unwrapped(_unwrapped(config))  # an omni model's thinker wraps a text model again
+
+
+def _unwrapped(config: dict[str, Any]) -> dict[str, Any]:
+    """The text part of a wrapper laid over the rest; its own type is kept as `wrapper_type`."""
+    for name in INNER:
+        inner = config.get(name)
+        if isinstance(inner, dict) and any(key in inner for key in (*ALIASES["width"], *INNER)):
+            kept = {key: value for key, value in config.items() if key != name}
+            return {**kept, **inner, "wrapper_type": config.get("model_type")}
     return config
 
 

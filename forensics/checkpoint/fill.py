@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forensics.checkpoint.segments import Heads, Unsplittable, cut, oriented
+from forensics.checkpoint.segments import Unsplittable, cut, oriented
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,12 +24,16 @@ def module_tensor(
     file keeps them. Norm gains get the declared layout's offset removed again.
     """
     known = [layout for layout in checkpoint.layouts if model_type in layout.model_types]
-    layout = next((one for one in known if one.match(name)), None)  # one type may be stored under several names
+    layout = next(
+        (one for one in known if one.match(name)), None
+    )  # one type may be stored under several names
     match = layout.match(name) if layout else None
     if layout is None or match is None:
         return None
     shapes = checkpoint.architecture
-    heads = Heads(heads=shapes.heads, kv_heads=shapes.kv_heads, head_dim=shapes.head_dim)
+    heads = replace(
+        checkpoint.plan.heads, heads=shapes.heads, kv_heads=shapes.kv_heads, head_dim=shapes.head_dim
+    )
     try:
         turned = match.rule.transpose and len(shape) > 1
         segments = cut(name, shape, "f32", match, heads, turned=turned)
@@ -47,8 +52,9 @@ def module_tensor(
                 first = segment.start + (low - segment.at) * segment.step
                 last = segment.start + (high - 1 - segment.at) * segment.step
                 whole[first : last + 1 : segment.step] = block[low - start : high - start]
-    if match.rule.roles[0].endswith("norm"):
-        whole -= np.float32(layout.gain_offset(model_type))
+    offset = layout.gain_offset(model_type, match.rule.roles[0])
+    if offset:
+        whole -= np.float32(offset)
     if not turned:
         return whole.reshape(shape)
     stacked = whole.reshape(shape[0], -1, columns) if len(shape) == 3 else whole

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,11 +18,21 @@ from forensics.checkpoint.facts import ROLES
 from forensics.errors import PluginError
 
 NUMBER = re.compile(r"[0-9]+")
-PREFIX = re.compile(r"^(?:(?:model|language_model|transformer|gpt_neox|base_model|text_model|backbone)\.)*")
+WRAPPERS = (
+    "model", "language_model", "transformer", "gpt_neox", "base_model", "text_model", "backbone", "llm", "thinker",
+    "module", "_orig_mod",
+)  # fmt: skip
+"""Modules that only wrap a language model; any number of them may stand before a tensor's own name."""
+PREFIX = re.compile(rf"^(?:(?:{'|'.join(WRAPPERS)})\.)*")
 SPLITS = {
     "": 1,
     "qkv": 3,
     "qkv-per-head": 3,
+    "qkv-grouped": 3,
+    "heads-halves": 2,
+    "linear-qkv": 3,
+    "linear-qkvz": 4,
+    "linear-ba": 2,
     "halves": 2,
     "experts": 1,
     "experts-halves": 2,
@@ -31,6 +41,8 @@ SPLITS = {
 """Ways of fusing, and how many roles each fuses."""
 BUFFER = "buffer"
 """Role of stored things that are no parameters: rotary frequencies, causal masks."""
+UNSHIFTED = frozenset({"linear_norm", "ssm_norm"})
+"""Norms inside a mixer, whose stored gain is the effective one even where the other norms' are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +86,13 @@ class Layout:
     """By skeleton."""
     requires: frozenset[str] = frozenset()
     """Skeletons of names without which a checkpoint is not of this family, whatever its config declares."""
+    lacks: frozenset[str] = frozenset()
+    """Skeletons of names that no checkpoint of this family has, because there its other names mean something else."""
 
     def match(self, name: str) -> Match | None:
         """The rule for a stored name, wrappers' prefixes removed."""
         stripped = PREFIX.sub("", name)
-        for rule in self.rules.get(_skeleton(stripped), ()):
+        for rule in self.rules.get(skeleton(stripped), ()):
             found = rule.pattern.fullmatch(stripped)
             if found:
                 numbers = found.groupdict()
@@ -90,19 +104,19 @@ class Layout:
                 )
         return None
 
-    def gain_offset(self, model_type: str) -> float:
-        """What to add to stored norm gains for a checkpoint declared as `model_type`."""
+    def gain_offset(self, model_type: str, role: str = "input_norm") -> float:
+        """What to add to the stored gains of a norm for a checkpoint declared as `model_type`; 0 for other roles."""
         applies = not self.offset_types or model_type in self.offset_types
-        return self.norm_offset if applies else 0.0
+        return self.norm_offset if applies and role.endswith("norm") and role not in UNSHIFTED else 0.0
 
 
-def _skeleton(name: str) -> str:
+def skeleton(name: str) -> str:
     """A name with every number as `#`."""
     return NUMBER.sub("#", name)
 
 
 def _template_skeleton(template: str) -> str:
-    return _skeleton(template.replace("{layer}", "0").replace("{expert}", "0"))
+    return skeleton(template.replace("{layer}", "0").replace("{expert}", "0"))
 
 
 def _pattern(template: str) -> re.Pattern[str]:
@@ -129,11 +143,30 @@ def _rule(template: str, meaning: object) -> Rule:
     )
 
 
+def _inherited(raw: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Name templates of a layout and of the one that it is `like`, without those it sets to null.
+
+    No chain is longer than the number of known layouts, so that two that are like each other are an error.
+    """
+    chain = [raw]
+    while "like" in chain[-1]:
+        chain.append(known[chain[-1]["like"]])
+        if len(chain) > len(known) + 1:
+            raise ValueError("layouts are like each other in a circle")
+    tensors: dict[str, Any] = {}
+    for one in reversed(chain):
+        tensors |= one["tensors"]
+    return {template: meaning for template, meaning in tensors.items() if meaning is not None}
+
+
 def layout_from(raw: Mapping[str, Any]) -> Layout:
-    """A layout from its JSON form; PluginError where a key is missing or misspelt."""
+    """A layout from its JSON form; PluginError where a key is missing or misspelt.
+
+    `like` names a bundled layout whose templates it shares but for those that it gives itself (null: has none).
+    """
     try:
         rules: dict[str, tuple[Rule, ...]] = {}
-        for template, meaning in raw["tensors"].items():
+        for template, meaning in _inherited(raw, bundled_raw() if "like" in raw else {}).items():
             rule = _rule(template, meaning)
             rules[rule.skeleton] = (*rules.get(rule.skeleton, ()), rule)
         return Layout(
@@ -146,6 +179,7 @@ def layout_from(raw: Mapping[str, Any]) -> Layout:
             glu=bool(raw.get("glu", True)),
             rules=rules,
             requires=frozenset(_template_skeleton(template) for template in raw.get("requires", ())),
+            lacks=frozenset(_template_skeleton(template) for template in raw.get("lacks", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:
         raise PluginError(
@@ -154,34 +188,20 @@ def layout_from(raw: Mapping[str, Any]) -> Layout:
 
 
 @cache
-def bundled_layouts() -> tuple[Layout, ...]:
-    """Every layout in the package, in name order."""
+def bundled_raw() -> dict[str, dict[str, Any]]:
+    """Every layout in the package as JSON, by name, in the order of file names."""
     folder = resources.files("forensics.checkpoint").joinpath("layouts")
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
-    return tuple(layout_from(json.loads(f.read_text(encoding="utf-8"))) for f in files)
+    every = [json.loads(f.read_text(encoding="utf-8")) for f in files]
+    return {raw["name"]: raw for raw in every}
 
 
-def choose(
-    names: Iterable[tuple[str, int]], declared: str, layouts: Iterable[Layout]
-) -> tuple[Layout | None, float]:
-    """The layout that recognises most elements, and the share it recognises.
+@cache
+def bundled_layouts() -> tuple[Layout, ...]:
+    """Every layout in the package, in name order."""
+    return tuple(layout_from(raw) for raw in bundled_raw().values())
 
-    `names` are (stored name, elements). The declared type wins ties and near-ties (it must recognise at least
-    95 % of the elements and of the names that the best one does), so that a decoy config cannot hide tensors but
-    Gemma's gains are read right.
-    """
-    stored = list(names)
-    total = sum(elements for _, elements in stored) or 1
-    there = {_skeleton(PREFIX.sub("", name)) for name, _ in stored}
-    ranked = []
-    for layout in layouts:
-        if layout.requires <= there:
-            seen = [elements for name, elements in stored if layout.match(name)]
-            ranked.append((sum(seen) / total, len(seen), layout))
-    best = max(ranked, key=lambda r: (r[0], r[1], "llama" in r[2].model_types), default=None)
-    if best is None or not best[1]:
-        return None, 0.0
-    for share, count, layout in ranked:
-        if declared in layout.model_types and share >= 0.95 * best[0] and count >= 0.95 * best[1]:
-            return layout, share
-    return best[2], best[0]
+
+def supported() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(layout, model types that it was written for) of every bundled layout, for documents and `inspect`."""
+    return tuple((layout.name, layout.model_types) for layout in bundled_layouts())

@@ -59,6 +59,7 @@ class Checkpoint:
         self.problems = list(problems)
         self.layouts = tuple(layouts) if layouts is not None else bundled_layouts()
         self.plan: Plan = plan_for(files, config, self.layouts, tensors)
+        self.problems += [Problem(where=label, code=c, message=m) for c, m in self.plan.problems]
         self._where = {
             (s.spec.role, s.spec.layer, s.spec.expert): (p, s.spec)
             for p in self.plan.tensors

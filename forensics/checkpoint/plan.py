@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
+from forensics.checkpoint.apart import FURTHER_REASON, Aside, further, further_layers, tower
 from forensics.checkpoint.assembly import assembled
+from forensics.checkpoint.choosing import choose
 from forensics.checkpoint.codec import Codec, Patched, Plain, Turned, Unpaired
 from forensics.checkpoint.config import declared, model_type
-from forensics.checkpoint.layout import BUFFER, Layout, Match, choose
+from forensics.checkpoint.dimensions import architecture, fit, grouped, heads_of, turned, width_of
+from forensics.checkpoint.generic import generic_layout
+from forensics.checkpoint.layout import BUFFER, Layout, Match
 from forensics.checkpoint.segments import Heads, Segment, Unsplittable, cut, oriented
 from forensics.checkpoint.stored import Entry, Stored, WeightFile
 from forensics.probe import TensorSpec
 from forensics.records import Architecture, Unexamined
 
+REASONABLE = 0.5
+"""Share of the elements below which no known layout counts as fitting."""
+NUMBER_LIMIT = 4_096
+"""Highest number of a layer or an expert, so that nothing is made as long as a number in a name says."""
 UNIT_LIMIT = 1 << 28
 """Stored bytes of what can only be decoded together (a row, a transposed matrix, an expert); more is listed as
 unexamined, so that memory stays bounded."""
@@ -51,23 +59,12 @@ class Plan:
     tensors: tuple[Planned, ...]
     specs: tuple[TensorSpec, ...]
     unexamined: tuple[Unexamined, ...]
-
-
-def _heads(config: Mapping[str, Any], width: int) -> Heads:
-    heads = declared(config, "heads")
-    kv_heads = declared(config, "kv_heads") or heads
-    head_dim = declared(config, "head_dim") or (width // heads if heads else 0)
-    return Heads(heads=heads, kv_heads=kv_heads, head_dim=head_dim)
-
-
-def _width(tensors: Iterable[Stored], layout: Layout | None) -> int:
-    """Width of the residual stream by the tensors: columns of the embeddings, else length of a norm."""
-    lengths: dict[str, int] = {}
-    for stored in tensors:
-        match = layout.match(stored.name) if layout else None
-        if match and match.rule.roles[0] in ("embed_tokens", "input_norm", "final_norm"):
-            lengths.setdefault(match.rule.roles[0], stored.shape[-1] if stored.shape else 0)
-    return lengths.get("embed_tokens") or lengths.get("input_norm") or lengths.get("final_norm") or 0
+    heads: Heads
+    """By which fused tensors were cut."""
+    apart: int = 0
+    """Elements that are no part of the language model and do not count in its coverage."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """(code, message) of what stands out."""
 
 
 def plan_for(
@@ -79,71 +76,134 @@ def plan_for(
     """The plan over all files; an unknown architecture gives a plan with everything unexamined, not an error."""
     tensors = tensors if tensors is not None else assembled(files, config)
     kind = model_type(config)
-    layout, _ = choose(((t.name, t.elements) for t in tensors), kind, layouts)
-    width = _width(tensors, layout) or declared(config, "width")
-    heads = _heads(config, width)
-    cut_off = [e for f in files for e in f.missing]
-    left = [Unexamined(name=e.name[:200], reason="beyond the end of its file") for e in cut_off]
-    left += [Unexamined(name=e.name[:200], reason=reason) for f in files for e, reason in f.refused]
+    layout = _layout(tensors, kind, layouts, config)
+    width = width_of(tensors, layout) or declared(config, "width")
+    heads = heads_of(config, tensors, layout, width)
+    left = _not_there(files)
+    aside, apart = Aside(), 0
     planned = []
-    taken: set[tuple[str, int | None, int | None]] = set()
+    reading = _Reading(heads=heads, further=further_layers(t.name for t in tensors), taken=set())
     for stored in tensors:
         match = layout.match(stored.name) if layout else None
-        codec, segments, reason = _segments(stored, match, heads, taken)
-        buffer = match is not None and match.rule.roles[0] == BUFFER
-        if reason and not buffer:
+        codec, segments, reason = _segments(stored, match, reading)
+        role = match.rule.roles[0] if match else ""
+        module = "" if match else tower(stored.name)
+        if module:
+            aside.add(module, "not a part of the language model", stored.elements)
+            apart += stored.elements
+        elif reason == FURTHER_REASON or (not match and further(stored.name)):
+            name = (
+                further(stored.name)
+                or stored.name[: stored.name.index(".", stored.name.index("layers.") + 7)]
+            )
+            aside.add(name, FURTHER_REASON, stored.elements)
+        elif reason and role != BUFFER:
             left.append(Unexamined(name=stored.name[:200], reason=reason))
-        gain = match is not None and match.rule.roles[0].endswith("norm") and layout is not None
         planned.append(
             Planned(
-                stored=stored, codec=codec, segments=segments, buffer=buffer,
-                gain_offset=layout.gain_offset(kind) if gain and layout else 0.0,
+                stored=stored, codec=codec, segments=segments, buffer=role == BUFFER,
+                gain_offset=layout.gain_offset(kind, role) if layout else 0.0,
             )
         )  # fmt: skip
     specs = tuple({id(s.spec): s.spec for p in planned for s in p.segments}.values())
+    recognised = sum(p.stored.elements for p in planned if p.segments)
     return Plan(
         layout=layout,
-        architecture=_architecture(kind, layout, specs, config, heads, width),
+        architecture=architecture(kind, layout, specs, config, heads, width),
         tensors=tuple(planned),
         specs=specs,
-        unexamined=tuple(left),
+        unexamined=(*aside.listed(), *left),
+        heads=heads,
+        apart=apart if apart <= recognised else 0,
+        problems=_told(apart, recognised, sum(t.elements for t in tensors)),
     )
+
+
+def _layout(
+    tensors: Sequence[Stored], kind: str, layouts: Iterable[Layout], config: Mapping[str, Any]
+) -> Layout | None:
+    """The layout that names and shapes fit best; where none knows half of the elements, what the names suggest."""
+    groups = grouped(tensors)
+    of_language = [(t.name, t.elements) for t in tensors if not tower(t.name)]
+    known = tuple(layouts)
+    layout, share = choose(of_language, kind, known, lambda one: fit(one, groups, config))
+    if share < REASONABLE:
+        guessed = generic_layout(tensors)
+        guess, better = choose(of_language, kind, [guessed] if guessed else [])
+        if better > share:
+            return guess
+    return layout
+
+
+def _not_there(files: Sequence[WeightFile]) -> list[Unexamined]:
+    """What the files declare and do not hold, or hold and cannot be used."""
+    cut_off = [e for f in files for e in f.missing]
+    left = [Unexamined(name=e.name[:200], reason="beyond the end of its file") for e in cut_off]
+    return left + [Unexamined(name=e.name[:200], reason=reason) for f in files for e, reason in f.refused]
+
+
+def _told(apart: int, recognised: int, total: int) -> tuple[tuple[str, str], ...]:
+    """That something lies beside the language model, as (code, message)."""
+    if not apart:
+        return ()
+    counted = "not counted in the coverage" if apart <= recognised else "counted in the coverage"
+    message = f"{apart / total:.1%} of the parameters are named as no part of a language model: not examined, {counted}"
+    return (("BESIDE_LANGUAGE", message),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What cutting any tensor of a checkpoint depends on."""
+
+    heads: Heads
+    further: frozenset[int]
+    """Layers for multi-token prediction."""
+    taken: set[tuple[str, int | None, int | None]]
+    """(role, layer, expert) met so far."""
 
 
 Planning: TypeAlias = tuple[Codec | None, tuple[Segment, ...], str]
 
 
-def _segments(
-    stored: Stored, match: Match | None, heads: Heads, taken: set[tuple[str, int | None, int | None]]
-) -> Planning:
+def _segments(stored: Stored, match: Match | None, reading: _Reading) -> Planning:
     """Codec and segments of a tensor, or why there are none."""
-    if match is None:
-        return None, (), "name not recognised"
-    if match.rule.roles[0] == BUFFER:
-        return None, (), "buffer"
-    if stored.refused:
-        return None, (), stored.refused
-    turned = match.rule.transpose and not stored.oriented and len(stored.shape) > 1
+    obstacle = _obstacle(stored, match, reading)
+    if match is None or obstacle:
+        return None, (), obstacle
+    heads, flip = reading.heads, turned(stored, match)
     try:
-        rows, columns = oriented(stored.shape, match, turned=turned)
-        segments = tuple(cut(stored.name[:200], stored.shape, stored.precision, match, heads, turned=turned))
-        codec = _codec(stored, match, (rows, columns), heads, turned=turned)
+        extent = oriented(stored.shape, match, turned=flip)
+        segments = tuple(cut(stored.name[:200], stored.shape, stored.precision, match, heads, turned=flip))
+        codec = _codec(stored, match, extent, heads)
     except Unsplittable as error:
         return None, (), str(error)
     if codec.unit_bytes > UNIT_LIMIT:
         return None, (), "one part of it is too large to hold"
     keys = {(s.spec.role, s.spec.layer, s.spec.expert) for s in segments}
-    if keys & taken:
+    if keys & reading.taken:
         return None, (), "second tensor for the same role"
-    taken |= keys
+    reading.taken.update(keys)
     return codec, segments, ""
 
 
-def _codec(stored: Stored, match: Match, extent: tuple[int, int], heads: Heads, *, turned: bool) -> Codec:
+def _obstacle(stored: Stored, match: Match | None, reading: _Reading) -> str:
+    """Why a tensor is not even tried; empty if it is."""
+    if match is None:
+        return "name not recognised"
+    if match.rule.roles[0] == BUFFER:
+        return "buffer"
+    if match.layer in reading.further:
+        return FURTHER_REASON
+    if max(match.layer or 0, match.expert or 0) >= NUMBER_LIMIT:
+        return "no model has so many layers or experts"
+    return stored.refused
+
+
+def _codec(stored: Stored, match: Match, extent: tuple[int, int], heads: Heads) -> Codec:
     """What decodes the tensor into canonical rows of `extent`."""
     rows, columns = extent
     codec = stored.codec
-    if turned:
+    if turned(stored, match):
         if not isinstance(codec, Plain):
             raise Unsplittable(f"stored transposed as {stored.precision}, which is not turned yet")
         unit = rows // stored.shape[0] if len(stored.shape) == 3 else rows
@@ -152,8 +212,8 @@ def _codec(stored: Stored, match: Match, extent: tuple[int, int], heads: Heads, 
         codec = Plain(codec.dtype, columns)  # vectors are columns, stacks are unrolled
     if codec is None or codec.columns != columns:
         raise Unsplittable("its shape does not fit how it is stored")
-    if match.rule.paired and heads.head_dim:
-        if rows % heads.head_dim or heads.head_dim % 2:
+    if match.rule.paired:
+        if not heads.head_dim or rows % heads.head_dim or heads.head_dim % 2:
             raise Unsplittable(f"{rows} rows are no whole heads of {heads.head_dim}")
         codec = Unpaired(codec, heads.head_dim)
     if rows % codec.unit_rows:
@@ -163,52 +223,3 @@ def _codec(stored: Stored, match: Match, extent: tuple[int, int], heads: Heads, 
             raise Unsplittable(f"an adapter for {stored.patch.extent} does not fit a matrix of {extent}")
         return Patched(codec, stored.patch)
     return codec
-
-
-def _as_shaped(declared: Heads, specs: Sequence[TensorSpec]) -> Heads:
-    """Head counts that fit the query and key matrices: as declared, else by the norm on queries, else zeros."""
-    rows: dict[str, int] = {}
-    for spec in specs:
-        rows.setdefault(spec.role, spec.rows)
-    queries, keys = rows.get("q_proj", 0), rows.get("k_proj", 0)
-    if not queries:
-        return declared
-    shared_out = queries // declared.heads if declared.heads else 0
-    for head_dim in (declared.head_dim, rows.get("q_norm", 0), shared_out):
-        fits = head_dim and queries % head_dim == 0 and keys % head_dim == 0
-        if fits and (head_dim != declared.head_dim or queries // head_dim == declared.heads):
-            return Heads(heads=queries // head_dim, kv_heads=keys // head_dim, head_dim=head_dim)
-    return Heads(heads=0, kv_heads=0, head_dim=0)
-
-
-def _architecture(
-    kind: str,
-    layout: Layout | None,
-    specs: Sequence[TensorSpec],
-    config: Mapping[str, Any],
-    heads: Heads,
-    width: int,
-) -> Architecture:
-    """Sizes as the tensors show them."""
-    layers = {s.layer for s in specs if s.layer is not None}
-    embed = next((s for s in specs if s.role == "embed_tokens"), None)
-    heads = _as_shaped(heads, specs)
-    roles = {s.role for s in specs}
-    norm: Literal["rms", "layer", "unknown"] = "unknown"
-    if layout:
-        norm = "layer" if layout.norm == "layer" else "rms"
-    return Architecture(
-        declared=kind,
-        layout=layout.name if layout else "unknown",
-        layers=len(layers),
-        width=width,
-        vocabulary=embed.rows if embed else declared(config, "vocabulary"),
-        heads=heads.heads,
-        kv_heads=heads.kv_heads,
-        head_dim=heads.head_dim,
-        experts=len({s.expert for s in specs if s.expert is not None}),
-        glu="gate_proj" in roles,
-        norm=norm,
-        rope=layout.rope if layout else True,
-        tied_embeddings=embed is not None and "lm_head" not in roles,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from forensics.checkpoint.layout import Match
 from forensics.probe import TensorSpec
@@ -19,6 +20,14 @@ class Heads:
     heads: int
     kv_heads: int
     head_dim: int
+    queries: int = 0
+    """Rows of all queries together, by the columns of the attention output."""
+    query_norm: int = 0
+    """Length of the norm on queries, where it is per head."""
+    key_heads: int = 0
+    """Key heads of linear attention."""
+    values: int = 0
+    """Rows of all values of linear attention together, by the columns of its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +65,13 @@ def oriented(shape: tuple[int, ...], match: Match, *, turned: bool) -> tuple[int
     `turned` says that the file keeps matrices as (in, out).
     """
     if match.rule.split.startswith("experts"):
+        if len(shape) == 2 and match.rule.roles[0].endswith("_bias"):
+            return shape[0] * shape[1], 1
         if len(shape) == 3:
             rows, columns = (shape[2], shape[1]) if turned else (shape[1], shape[2])
             return shape[0] * rows, columns
+    elif len(shape) == 3 and shape[1] == 1 and match.rule.roles[0].endswith("_conv"):
+        return shape[0], shape[2]
     elif len(shape) == 1:
         return shape[0], 1
     elif len(shape) == 2:
@@ -106,36 +119,95 @@ def cut(
     return segments
 
 
+Part: TypeAlias = tuple[str, int | None, int]
+"""(role, expert, rows), in stored order."""
+
+
 def _parts(
     split: str, roles: tuple[str, ...], extent: tuple[int, int], heads: Heads, expert: int | None
-) -> list[tuple[str, int | None, int]]:
-    """(role, expert, rows) in stored order, for a tensor of `extent` (rows, columns)."""
-    rows, columns = extent
+) -> list[Part]:
+    """Parts of a tensor of `extent` (rows, columns)."""
+    rows = extent[0]
     match split:
         case "halves":
             if rows % 2:
                 raise Unsplittable(f"{rows} rows cannot be halved")
             return [(role, expert, rows // 2) for role in roles]
         case "qkv":
-            q, kv = heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim
-            if (
-                not q or not kv or q + 2 * kv != rows
-            ):  # without head counts that fit, only equal thirds are plain
-                if rows % 3 or columns not in (1, rows // 3):
-                    raise Unsplittable(f"{rows} fused rows do not fit {heads.heads}+2x{heads.kv_heads} heads")
-                q = kv = rows // 3
+            q, kv = _fused(rows, heads) or _thirds(extent, heads)
             return [(roles[0], expert, q), (roles[1], expert, kv), (roles[2], expert, kv)]
         case "qkv-per-head":
             if not heads.head_dim or rows != 3 * heads.heads * heads.head_dim or heads.heads > HEADS_LIMIT:
                 raise Unsplittable(f"{rows} interleaved rows do not fit {heads.heads} heads")
             return [(role, expert, heads.head_dim) for _ in range(heads.heads) for role in roles]
+        case "qkv-grouped":
+            return _grouped_heads(roles, rows, heads, expert)
+        case "heads-halves":
+            return _gated_heads(roles, rows, heads, expert)
+        case "linear-qkv" | "linear-qkvz" | "linear-ba":
+            return _linear(split, roles, rows, heads)
         case _:
             return [(roles[0], expert, rows)]
 
 
-def _expert_parts(
-    split: str, roles: tuple[str, ...], experts: int, per_expert: int
-) -> list[tuple[str, int | None, int]]:
+def _fused(rows: int, heads: Heads) -> tuple[int, int] | None:
+    """Rows of queries and of keys: by the attention output, else by the declared heads, else as many as are left."""
+    q, kv = heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim
+    if heads.queries:
+        q, kv = heads.queries, (rows - heads.queries) // 2
+    elif q and q + 2 * kv != rows:  # falcon and its kin declare key heads that they do not have
+        kv = (rows - q) // 2
+    return (q, kv) if q > 0 and kv > 0 and q + 2 * kv == rows and q % kv == 0 else None
+
+
+def _thirds(extent: tuple[int, int], heads: Heads) -> tuple[int, int]:
+    """Without head counts that fit, only equal thirds are plain."""
+    rows, columns = extent
+    if rows % 3 or columns not in (1, rows // 3):
+        raise Unsplittable(f"{rows} fused rows do not fit {heads.heads}+2x{heads.kv_heads} heads")
+    return rows // 3, rows // 3
+
+
+def _grouped_heads(roles: tuple[str, ...], rows: int, heads: Heads, expert: int | None) -> list[Part]:
+    """Per key head: its queries, the key, the value (InternLM2, Falcon; with one key head also the old Falcon)."""
+    sizes, head_dim = _fused(rows, heads), heads.head_dim
+    if sizes is None or not head_dim or sizes[1] % head_dim or sizes[1] // head_dim > HEADS_LIMIT:
+        raise Unsplittable(f"{rows} grouped rows do not fit {heads.heads} heads")
+    groups, group = sizes[1] // head_dim, sizes[0] // (sizes[1] // head_dim)
+    return [
+        (role, expert, n)
+        for _ in range(groups)
+        for role, n in zip(roles, (group, head_dim, head_dim), strict=True)
+    ]
+
+
+def _gated_heads(roles: tuple[str, ...], rows: int, heads: Heads, expert: int | None) -> list[Part]:
+    """Per head: its query, the gate on its output (Qwen3-Next); a tensor of queries alone has no gate."""
+    if heads.queries == rows:
+        return [(roles[0], expert, rows)]
+    head_dim = heads.query_norm or heads.head_dim
+    if not head_dim or rows % (2 * head_dim) or rows // 2 != (heads.queries or rows // 2):
+        raise Unsplittable(f"{rows} rows do not fit queries and gates of {heads.heads} heads")
+    if rows // head_dim > 2 * HEADS_LIMIT:
+        raise Unsplittable(f"{rows // head_dim} heads")
+    return [(role, expert, head_dim) for _ in range(rows // (2 * head_dim)) for role in roles]
+
+
+def _linear(split: str, roles: tuple[str, ...], rows: int, heads: Heads) -> list[Part]:
+    """Fused inputs of linear attention: one after the other (Qwen3.5), or per key head (Qwen3-Next)."""
+    values, groups = heads.values, heads.key_heads
+    if split == "linear-qkv":
+        keys = (rows - values) // 2
+        if not values or keys <= 0 or 2 * keys + values != rows:
+            raise Unsplittable(f"{rows} fused rows do not fit {values} values")
+        return [(roles[0], None, keys), (roles[1], None, keys), (roles[2], None, values)]
+    sizes = [rows // 2 - values] * 2 + [values] * 2 if split == "linear-qkvz" else [rows // 2] * 2
+    if not 0 < groups <= HEADS_LIMIT or any(n <= 0 or n % groups for n in sizes) or sum(sizes) != rows:
+        raise Unsplittable(f"{rows} grouped rows do not fit {groups} key heads")
+    return [(role, None, n // groups) for _ in range(groups) for role, n in zip(roles, sizes, strict=True)]
+
+
+def _expert_parts(split: str, roles: tuple[str, ...], experts: int, per_expert: int) -> list[Part]:
     if experts > EXPERTS_LIMIT:
         raise Unsplittable(f"{experts} experts")
     if split == "experts":

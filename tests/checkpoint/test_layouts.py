@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
 
 from forensics.checkpoint import Checkpoint, open_checkpoint
-from forensics.checkpoint.layout import bundled_layouts, choose, layout_from
+from forensics.checkpoint.choosing import choose
+from forensics.checkpoint.layout import bundled_layouts, layout_from
 from forensics.errors import PluginError
 
 LAYERS, WIDTH, VOCABULARY, NEURONS = 2, 32, 97, 48
