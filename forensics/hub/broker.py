@@ -80,7 +80,7 @@ class Broker:
                         f"reading from the hub failed ({type(error).__name__})", code="HUB_FAILED"
                     )
                     status, raw = REFUSED, _worded(failed)
-                if not transmit(fd, REPLY.pack(status, len(raw)) + raw):
+                if not (transmit(fd, REPLY.pack(status, len(raw))) and transmit(fd, raw)):
                     return
         finally:
             with contextlib.suppress(OSError):

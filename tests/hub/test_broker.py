@@ -102,7 +102,9 @@ def test_weights_read_through_a_broker_are_the_local_ones(hub: Hub, checkpoint: 
 WORKER = """
 import hashlib, json, sys
 from forensics.checkpoint.brokered import BrokeredPlace
+from forensics.confinement import Allowance, confine
 lead = json.load(sys.stdin)
+confine(Allowance(processes=False))
 place = BrokeredPlace.attached(lead["fd"], lead["manifest"])
 def digest(name):
     source = place.open(name)
@@ -112,7 +114,7 @@ print(json.dumps({name: digest(name) for name in place.names()[0]}))
 
 
 def test_another_process_reads_over_its_descriptor(hub: Hub) -> None:
-    """A child that was given the descriptor and the manifest reads every file, with no address and no token."""
+    """A confined child that got the descriptor and the manifest reads every file, with no address and no token."""
     repository = HubRepository.open(HERE)
     with Broker(repository) as broker:
         child = subprocess.run(
