@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forensics.checkpoint.codec import Plain
+from forensics.checkpoint.codec import Plain, Turned
 from forensics.checkpoint.convert import ITEM_BYTES, SHORT_NAMES
 from forensics.checkpoint.gguf_codec import gguf_stored
 from forensics.checkpoint.stored import Entry, Stored, WeightFile
@@ -25,12 +25,13 @@ def plain(file: int, entry: Entry) -> Stored:
     """An entry that is a tensor by itself."""
     columns = entry.shape[-1] if len(entry.shape) > 1 else 1
     known = entry.dtype in ITEM_BYTES
+    codec = Turned(entry.dtype, columns, entry.shape[0]) if entry.turned else Plain(entry.dtype, columns)
     return Stored(
         name=entry.name,
         shape=entry.shape,
         precision=SHORT_NAMES.get(entry.dtype, entry.dtype.lower()),
         file=file,
         entry=entry,
-        codec=Plain(entry.dtype, columns) if known else None,
+        codec=codec if known else None,
         refused="" if known else f"stored as {entry.dtype}, without what would be needed to decode it",
     )

@@ -20,6 +20,8 @@ class Entry:
     shape: tuple[int, ...]
     begin: int
     end: int
+    turned: bool = False
+    """Whether the bytes are those of the transposed matrix, columns as rows: a view that PyTorch saved."""
 
     @property
     def elements(self) -> int:
