@@ -1,4 +1,4 @@
-"""GGUF files for tests: byte by byte, and true ones of transformers' models by the `gguf` package's writer and names."""
+"""GGUF files for tests: byte by byte, and true ones of transformers' models by gguf's own writer and names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Bytes:
 
     def read(self, offset: int, length: int) -> bytes:
         """See ByteSource."""
-        assert 0 <= offset
+        assert offset >= 0
         assert offset + length <= len(self.raw)
         if self.asked is not None:
             self.asked.append(length)
@@ -57,7 +57,9 @@ def listed(kind: int, items: Sequence[bytes], count: int | None = None) -> bytes
     return struct.pack("<IQ", kind, len(items) if count is None else count) + b"".join(items)
 
 
-def tensor(name: str, extents: Sequence[int], kind: int = 0, offset: int = 0, n_dims: int | None = None) -> bytes:
+def tensor(
+    name: str, extents: Sequence[int], kind: int = 0, offset: int = 0, n_dims: int | None = None
+) -> bytes:
     """One item of the tensor table; `extents` as in the file, columns first."""
     dims = struct.pack(f"<I{len(extents)}Q", len(extents) if n_dims is None else n_dims, *extents)
     return text(name) + dims + struct.pack("<IQ", kind, offset)
@@ -111,6 +113,23 @@ KINDS = {
     "gemma2": Kind(arch=A.GEMMA2, norm_shift=1.0),
     "gemma3_text": Kind(arch=A.GEMMA3, norm_shift=1.0),
     "phi3": Kind(arch=A.PHI3),
+    "granite": Kind(arch=A.GRANITE, paired=True),
+    "smollm3": Kind(arch=A.SMOLLM3, paired=True),
+    "olmo2": Kind(arch=A.OLMO2),
+    "olmoe": Kind(arch=A.OLMOE),
+    "exaone4": Kind(arch=A.EXAONE4),
+    "glm4": Kind(arch=A.GLM4),
+    "glm4_moe": Kind(arch=A.GLM4_MOE),
+    "phi": Kind(arch=A.PHI2),
+    "starcoder2": Kind(arch=A.STARCODER2),
+    "stablelm": Kind(arch=A.STABLELM),
+    "cohere": Kind(arch=A.COMMAND_R),
+    "nemotron": Kind(arch=A.NEMOTRON, norm_shift=1.0),
+    "bloom": Kind(arch=A.BLOOM, fused_per_head=True),
+    "deepseek_v3": Kind(arch=A.DEEPSEEK2),
+    "olmo": Kind(arch=A.OLMO, paired=True),
+    "seed_oss": Kind(arch=A.SEED_OSS),
+    "gpt_oss": Kind(arch=A.GPT_OSS),
     "gpt2": Kind(arch=A.GPT2, transposed=("c_attn.weight", "c_proj.weight", "c_fc.weight")),
     "gpt_neox": Kind(arch=A.GPTNEOX, fused_per_head=True),
 }
@@ -130,6 +149,35 @@ def stacked(state: Mapping[str, Array]) -> dict[str, Array]:
     return found | {name: np.stack([parts[i] for i in range(len(parts))]) for name, parts in experts.items()}
 
 
+def unfused(state: Mapping[str, Array]) -> dict[str, Array]:
+    """The experts of gpt-oss, which alternate between gate and up and are (in, out), as matrices of their own."""
+    found: dict[str, Array] = {}
+    for name, values in state.items():
+        before, is_expert, part = name.partition(".experts.")
+        if not is_expert or "proj" not in part or part.endswith(".weight"):
+            found[name] = values
+            continue
+        ending = "bias" if part.endswith("_bias") else "weight"
+        whole = values if ending == "bias" else values.swapaxes(1, 2)
+        roles = (
+            {"gate_proj": whole[:, ::2], "up_proj": whole[:, 1::2]}
+            if "gate_up" in part
+            else {"down_proj": whole}
+        )
+        found |= {f"{before}.experts.{role}.{ending}": rows for role, rows in roles.items()}
+    return found
+
+
+def known_to_gguf(name: str, kind: str) -> str:
+    """A name as the converter looks it up: some it changes beforehand."""
+    if "block_sparse_moe.experts" in name:
+        return name.replace("block_sparse_moe", "feed_forward").removeprefix("model.")
+    if kind == "bloom":
+        return name.removeprefix("transformer.")
+    name = name.replace("e_score_correction_bias", "e_score_correction.bias")
+    return f"{name}.weight" if name.endswith("sinks") else name
+
+
 def converted(kind: str, state: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, Array]:
     """GGUF names and values of a model in transformers' names: what the converter is documented to do, written anew."""
     how, layers = KINDS[kind], config["num_hidden_layers"]
@@ -137,7 +185,7 @@ def converted(kind: str, state: Mapping[str, Array], config: Mapping[str, Any]) 
     heads = config["num_attention_heads"]
     kv_heads = config.get("num_key_value_heads", heads)
     found = {}
-    for name, values in stacked(state).items():
+    for name, values in (unfused(state) if kind == "gpt_oss" else stacked(state)).items():
         if name == "lm_head.weight" and config.get("tie_word_embeddings"):
             continue
         turned = values.T if name.endswith(how.transposed or ("\0",)) else values
@@ -151,10 +199,7 @@ def converted(kind: str, state: Mapping[str, Array], config: Mapping[str, Any]) 
             turned = values.reshape(heads, 3, -1, *values.shape[1:]).swapaxes(0, 1).reshape(values.shape)
         if name.endswith("shared_expert_gate.weight"):
             turned = turned.reshape(-1)
-        known = name
-        if "block_sparse_moe.experts" in name:
-            known = name.replace("block_sparse_moe", "feed_forward").removeprefix("model.")
-        target = names.get_name(known, (".weight", ".bias"))
+        target = names.get_name(known_to_gguf(name, kind), (".weight", ".bias"))
         assert target is not None, name
         found[target] = np.ascontiguousarray(turned)
     return found
@@ -181,6 +226,8 @@ def write_gguf(
     experts = config.get("num_local_experts") or config.get("num_experts")
     if experts:
         writer.add_expert_count(experts)
+    if config.get("model_type") == "deepseek_v3":
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
     if tokenizer is not None:
         _add_tokenizer(writer, tokenizer, config["vocab_size"])
     for name, values in tensors.items():
@@ -199,7 +246,7 @@ def write_gguf(
 
 def _add_tokenizer(writer: gguf.GGUFWriter, parsed: Mapping[str, Any], rows: int) -> None:
     """The vocabulary of a byte-level tokenizer.json as the converter lists it, padded to the rows of the embeddings."""
-    vocabulary = {token: index for token, index in parsed["model"]["vocab"].items()}
+    vocabulary = dict(parsed["model"]["vocab"])
     added = {t["content"]: t["id"] for t in parsed["added_tokens"]}
     by_id = {i: t for t, i in (vocabulary | added).items()}
     writer.add_tokenizer_model("gpt2")

@@ -10,14 +10,15 @@ from forensics.checkpoint.facts import TokenizerFacts
 from forensics.checkpoint.tokenizer import TEMPLATE_LIMIT, VOCABULARY_LIMIT, token_bytes
 
 MODEL_TYPES = {
-    "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2", "command-r": "cohere", "deepseek2": "deepseek_v2",
-    "ernie4_5-moe": "ernie4_5_moe", "exaone-moe": "exaone_moe", "falcon-h1": "falcon_h1", "gemma3": "gemma3_text",
-    "gemma4": "gemma4_text", "glm-dsa": "glm_moe_dsa", "glm4moe": "glm4_moe", "gpt-oss": "gpt_oss",
-    "gptneox": "gpt_neox", "granitehybrid": "granitemoehybrid", "hunyuan-dense": "hunyuan_v1_dense",
-    "hunyuan-moe": "hunyuan_v1_moe", "lfm2moe": "lfm2_moe", "llama-embed": "llama", "minimax-m2": "minimax_m2",
-    "mistral3": "ministral3", "phi2": "phi", "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl",
-    "qwen35": "qwen3_5_text", "qwen35moe": "qwen3_5_moe_text", "qwen3moe": "qwen3_moe", "qwen3next": "qwen3_next",
-    "qwen3vl": "qwen3_vl_text", "qwen3vlmoe": "qwen3_vl_moe_text", "starcoder": "gpt_bigcode",
+    "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2", "command-r": "cohere", "deepseek2":
+    "deepseek_v2", "ernie4_5-moe": "ernie4_5_moe", "exaone-moe": "exaone_moe", "falcon-h1": "falcon_h1",
+    "gemma3": "gemma3_text", "gemma3n": "gemma3n_text", "gemma4": "gemma4_text", "glm-dsa": "glm_moe_dsa",
+    "glm4moe": "glm4_moe", "gpt-oss": "gpt_oss", "gptneox": "gpt_neox", "granitehybrid": "granitemoehybrid",
+    "hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe", "lfm2moe": "lfm2_moe", "llama-embed":
+    "llama", "llama4": "llama4_text", "minimax-m2": "minimax_m2", "mistral3": "ministral3", "phi2": "phi",
+    "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl_text", "qwen35": "qwen3_5_text", "qwen35moe":
+    "qwen3_5_moe_text", "qwen3moe": "qwen3_moe", "qwen3next": "qwen3_next", "qwen3vl": "qwen3_vl_text",
+    "qwen3vlmoe": "qwen3_vl_moe_text", "starcoder": "gpt_bigcode",
 }  # fmt: skip
 """Architectures of GGUF whose model_type in config.json is spelt differently."""
 SIZES = {
@@ -49,6 +50,8 @@ TOKENIZERS = {
 }  # fmt: skip
 """Kinds of `tokenizer.ggml.model`, and what tokenizer.json calls the same."""
 BYTE_LEVEL = ("gpt2",)
+SIGMOID = 2
+"""llama.cpp's number for a router with sigmoids."""
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 """Token types (`llama_token_type`) that matter here."""
 
@@ -70,15 +73,21 @@ def gguf_config(metadata: Mapping[str, Any]) -> dict[str, Any]:
     tokens = metadata.get("tokenizer.ggml.tokens")
     if "vocab_size" not in found and isinstance(tokens, list) and tokens:
         found["vocab_size"] = len(tokens)
-    found["model_type"] = _model_type(architecture, bool(found.get("num_experts")))
+    sigmoid = metadata.get(f"{architecture}.expert_gating_func") == SIGMOID
+    found["model_type"] = _model_type(architecture, experts=bool(found.get("num_experts")), sigmoid=sigmoid)
     config: dict[str, Any] = sanitised(found)
     return {name: value for name, value in config.items() if value is not None}
 
 
-def _model_type(architecture: str, experts: bool) -> str:
-    """The model_type of config.json for one of GGUF's architectures. Mixtral goes as a Llama with experts."""
+def _model_type(architecture: str, *, experts: bool, sigmoid: bool) -> str:
+    """The model_type of config.json for one of GGUF's architectures.
+
+    Mixtral goes as a Llama with experts, DeepSeek-V3 as a V2 whose router has sigmoids.
+    """
     if architecture == "llama":
         return "mixtral" if experts else "llama"
+    if architecture == "deepseek2" and sigmoid:
+        return "deepseek_v3"
     return MODEL_TYPES.get(architecture, architecture.replace("-", "_"))[:64]
 
 

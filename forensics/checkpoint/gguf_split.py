@@ -67,9 +67,7 @@ def _header(file: WeightFile, *, number: int, count: int) -> list[tuple[str, str
         message = f"{name} says that there are {str(said_count)[:20]} parts, its name says {count}"
         found.append(("SPLIT_COUNT", message))
     if said_number != number - 1:
-        message = (
-            f"{name} says that it is part {str(said_number)[:20]} from 0, its name says {number} from 1"
-        )
+        message = f"{name} says that it is part {str(said_number)[:20]} from 0, its name says {number} from 1"
         found.append(("SPLIT_NUMBER", message))
     return found
 

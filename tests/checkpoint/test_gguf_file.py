@@ -24,7 +24,9 @@ U32, F32, STRING, ARRAY = 4, 6, 8, 9
 HUGE = [2**31, 2**60, 2**62, 2**63, 2**64 - 1]
 
 
-def one(extents: list[int], kind: int = 0, offset: int = 0, content: int = 64, n_dims: int | None = None) -> bytes:
+def one(
+    extents: list[int], kind: int = 0, offset: int = 0, content: int = 64, n_dims: int | None = None
+) -> bytes:
     """A file with one tensor."""
     return composed([], [tensor("a", extents, kind, offset, n_dims)], bytes(content))
 
@@ -35,7 +37,7 @@ def aligned(value: bytes, kind: int = U32) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """A key that is an array of an array of …"""
+    """A key that is an array of an array, and so on."""
     inner = struct.pack("<IQ", ARRAY, 1) * depth + struct.pack("<IQ", 0, 0)
     return composed([key("deep", ARRAY, inner)])
 
@@ -82,7 +84,9 @@ HOSTILE |= {f"{n} items of type {kind}": (composed([key("k", ARRAY, listed(kind,
             for n in HUGE for kind in (0, STRING, ARRAY)}  # fmt: skip
 HOSTILE |= {f"{n} tensors": (composed(counts=(n, 0)), "GGUF_COUNT") for n in HUGE}
 HOSTILE |= {f"{n} keys": (composed(counts=(0, n)), "GGUF_COUNT") for n in HUGE}
-HOSTILE |= {f"{n} letters in a key": (composed([struct.pack("<Q", n) + bytes(16)]), "GGUF_STRING") for n in HUGE}
+HOSTILE |= {
+    f"{n} letters in a key": (composed([struct.pack("<Q", n) + bytes(16)]), "GGUF_STRING") for n in HUGE
+}
 HOSTILE |= {f"{n} letters in a value": (composed([key("k", STRING, struct.pack("<Q", n))]), "GGUF_STRING")
             for n in HUGE}  # fmt: skip
 
@@ -236,7 +240,9 @@ def second_opinion(raw: bytes, path: Path) -> list[tuple[str, tuple[int, ...], b
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(
-        st.tuples(st.integers(0, len(valid()) - 1), st.integers(0, 255) | st.sampled_from([0, 1, 8, 9, 32, 255])),
+        st.tuples(
+            st.integers(0, len(valid()) - 1), st.integers(0, 255) | st.sampled_from([0, 1, 8, 9, 32, 255])
+        ),
         max_size=3,
     ),
     cut=st.integers(0, 200) | st.just(0),

@@ -12,6 +12,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from forensics.checkpoint import Checkpoint, open_checkpoint
@@ -68,13 +69,8 @@ def saved(kind: str, folder: Path) -> dict[str, Any]:
 def exported(kind: str, folder: Path, path: Path, quantised: str = "") -> Path:
     """That model as GGUF."""
     config = read_json(folder / "sizes.json")
-    with_names = {}
-    for name in sorted(p.name for p in folder.glob("*.safetensors")):
-        from safetensors.numpy import load_file
-
-        with_names |= load_file(folder / name)
     arch = gguf.MODEL_ARCH_NAMES[KINDS[kind].arch]
-    tensors = converted(kind, with_names, config)
+    tensors = converted(kind, load_file(folder / "model.safetensors"), config)
     return write_gguf(path, arch, tensors, config, quantised=quantised, tokenizer=tokenizer_json())
 
 
@@ -93,11 +89,11 @@ def folder_of(kind: str, folders: dict[str, Path]) -> Path:
     return folders[kind]
 
 
-@pytest.fixture(params=list(KINDS))
-def pair(request: pytest.FixtureRequest, folders: dict[str, Path], tmp_path: Path) -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=list(KINDS))
+def pair(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Iterator[Pair]:
     """Each kind in both forms."""
     folder = folder_of(request.param, folders)
-    path = exported(request.param, folder, tmp_path / "model.gguf")
+    path = exported(request.param, folder, folders[""] / f"{request.param}.gguf")
     original, file = open_checkpoint(folder), open_checkpoint(path)
     yield Pair(request.param, folder, original, file)
     original.close()
@@ -176,12 +172,12 @@ def test_quantised_tensors_are_the_originals_within_the_types_error(
     original.close()
 
 
-def test_a_pair_is_undone_only_where_the_architecture_has_pairs(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_pair_is_undone_only_where_the_architecture_has_pairs(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     """The same tensors declared as Qwen2 keep their order of rows: llama.cpp would rotate them otherwise too."""
     folder = folder_of("llama", folders)
     config = read_json(folder / "sizes.json")
-    from safetensors.numpy import load_file
-
     tensors = converted("llama", load_file(folder / "model.safetensors"), config)
     file = open_checkpoint(write_gguf(tmp_path / "model.gguf", "qwen2", tensors, config))
     queries = file.find("q_proj", 0)

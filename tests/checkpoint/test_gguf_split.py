@@ -44,7 +44,8 @@ def codes(*parts: tuple[str, bytes]) -> list[str]:
     [
         ("model-00001-of-00003.gguf", ("model", 1, 3)), ("a/b-c-00003-of-00003.gguf", ("a/b-c", 3, 3)),
         ("model.gguf", None), ("model-00004-of-00003.gguf", None), ("model-00000-of-00003.gguf", None),
-        ("model-1-of-3.gguf", None), ("model-00001-of-00003.gguf.bak", None), ("a\nb-00001-of-00001.gguf", ("a\nb", 1, 1)),
+        ("model-1-of-3.gguf", None), ("model-00001-of-00003.gguf.bak", None),
+        ("a\n-00001-of-00001.gguf", ("a\n", 1, 1)),
     ],
 )  # fmt: skip
 def test_parts_are_told_by_their_names(name: str, wanted: tuple[str, int, int] | None) -> None:
