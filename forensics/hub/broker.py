@@ -58,12 +58,18 @@ class Broker:
         """Ends transfers, pauses and the thread, and closes both ends; safe to call twice."""
         self._transfer.pauses.stopped.set()
         self._transfer.connection.abort()
+        self._hang_up()
+        if self._thread.is_alive():
+            self._thread.join(
+                PATIENT
+            )  # it closes its own end, whose number must not become another file's before
+        elif self._thread.ident is None:
+            self._ends[0].close()
+        self._ends[1].close()
+
+    def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
             self._ends[0].shutdown(socket.SHUT_RDWR)
-        if self._thread.is_alive():
-            self._thread.join(PATIENT)
-        for end in self._ends:
-            end.close()
 
     def _serve(self) -> None:
         """Answers requests until the worker or the case ends."""
@@ -83,8 +89,8 @@ class Broker:
                 if not (transmit(fd, REPLY.pack(status, len(raw))) and transmit(fd, raw)):
                     return
         finally:
-            with contextlib.suppress(OSError):
-                self._ends[0].shutdown(socket.SHUT_RDWR)  # a worker must not wait for a thread that is gone
+            self._hang_up()  # a worker must not wait for a thread that is gone
+            self._ends[0].close()
             ahead.close()
             self._transfer.connection.close()
 

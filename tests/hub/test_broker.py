@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from forensics.checkpoint.brokered import FRAME_LIMIT, BrokeredPlace, Channel
+from forensics.checkpoint.opening import Opening, open_location
 from forensics.checkpoint.place import read_small
 from forensics.checkpoint.safetensors_file import open_safetensors
 from forensics.checkpoint.source import LocalBytes
@@ -26,6 +27,7 @@ from forensics.hub.location import HubLocation
 from forensics.hub.patience import Patience
 from forensics.hub.repository import HubRepository
 from forensics.hub.traffic import Traffic
+from forensics.reading import read
 from tests.hub.server import NAME, Call, Hub, serving
 
 HERE = HubLocation(name=NAME)
@@ -97,6 +99,19 @@ def test_weights_read_through_a_broker_are_the_local_ones(hub: Hub, checkpoint: 
                 count = entry.end - entry.begin
                 assert far.read(entry.begin, count) == near.read(entry.begin, count)
             near.close()
+
+
+def test_the_whole_pass_finds_the_same_subject(hub: Hub, checkpoint: Path) -> None:
+    """A checkpoint read on a hub has the digest, the files and the shapes of the one in the folder."""
+    near = open_location(str(checkpoint), Opening(label="x"))
+    with attached() as (place, broker):
+        far = open_location(NAME, Opening(label="x", place=place))
+        assert read(far, []) == read(near, [])
+        assert len(read(far, []).subject.digest) == 64
+        assert broker.traffic.requests < 30
+        far.close()
+    near.close()
+    assert {name for _, name in broker.traffic.files} == set(hub.files)
 
 
 WORKER = """

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx2
 import pytest
 
 from forensics.errors import CheckpointError
@@ -15,6 +16,7 @@ from forensics.hub.endpoint import Endpoint, kind_of
 from forensics.hub.location import HubLocation
 from forensics.hub.patience import Patience
 from forensics.hub.repository import HubRepository
+from forensics.hub.watched import CheckedBackend
 from tests.hub.server import COMMIT, NAME, Call, Hub
 
 HERE = HubLocation(name=NAME)
@@ -294,3 +296,36 @@ def test_the_users_proxy_is_used(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
 def test_addresses_have_kinds(address: str, kind: str) -> None:
     """What an answer may lead to depends on the kind of address."""
     assert kind_of(address) == kind
+
+
+@pytest.mark.parametrize(
+    ("home", "allowed", "refused_ones"),
+    [
+        (
+            "https://8.8.8.8",
+            ["1.1.1.1"],
+            ["127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:7f00:1]"],
+        ),
+        ("https://10.0.0.1", ["10.9.9.9", "192.168.1.1", "8.8.8.8"], ["127.0.0.1", "169.254.169.254"]),
+        ("https://127.0.0.1", ["127.0.0.1", "[::1]", "8.8.8.8"], ["10.0.0.1", "0.0.0.0", "169.254.169.254"]),
+    ],
+)
+def test_answers_lead_to_the_public_or_to_their_own_kind(
+    home: str, allowed: list[str], refused_ones: list[str]
+) -> None:
+    """A public hub cannot send us into inner networks, nor a private one to this machine."""
+    endpoint = Endpoint(url=home)
+    for address in allowed:
+        endpoint.check(httpx2.URL(f"https://{address}/x"))
+    for address in refused_ones:
+        with pytest.raises(CheckpointError, match="inner network"):
+            endpoint.check(httpx2.URL(f"https://{address}/x"))
+    with pytest.raises(CheckpointError, match="'http' address"):
+        endpoint.check(httpx2.URL("http://8.8.8.8/x"))
+
+
+def test_names_of_inner_addresses_are_not_connected_to() -> None:
+    """A name is judged by the addresses it has at the moment of connecting."""
+    backend = CheckedBackend(Endpoint(url="https://8.8.8.8"), QUICK, None)
+    with pytest.raises(CheckpointError, match="inner network"):
+        backend.connect_tcp("localhost", 443)
