@@ -10,15 +10,15 @@ from forensics.checkpoint.facts import TokenizerFacts
 from forensics.checkpoint.tokenizer import TEMPLATE_LIMIT, VOCABULARY_LIMIT, token_bytes
 
 MODEL_TYPES = {
-    "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2", "command-r": "cohere", "deepseek2":
-    "deepseek_v2", "ernie4_5-moe": "ernie4_5_moe", "exaone-moe": "exaone_moe", "falcon-h1": "falcon_h1",
-    "gemma3": "gemma3_text", "gemma3n": "gemma3n_text", "gemma4": "gemma4_text", "glm-dsa": "glm_moe_dsa",
-    "glm4moe": "glm4_moe", "gpt-oss": "gpt_oss", "gptneox": "gpt_neox", "granitehybrid": "granitemoehybrid",
-    "hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe", "lfm2moe": "lfm2_moe", "llama-embed":
-    "llama", "llama4": "llama4_text", "minimax-m2": "minimax_m2", "mistral3": "ministral3", "phi2": "phi",
-    "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl_text", "qwen35": "qwen3_5_text", "qwen35moe":
-    "qwen3_5_moe_text", "qwen3moe": "qwen3_moe", "qwen3next": "qwen3_next", "qwen3vl": "qwen3_vl_text",
-    "qwen3vlmoe": "qwen3_vl_moe_text", "starcoder": "gpt_bigcode",
+    "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2", "command-r": "cohere",
+    "deepseek2": "deepseek_v2", "ernie4_5-moe": "ernie4_5_moe", "exaone-moe": "exaone_moe",
+    "falcon-h1": "falcon_h1", "gemma3": "gemma3_text", "gemma3n": "gemma3n_text", "gemma4": "gemma4_text",
+    "glm-dsa": "glm_moe_dsa", "glm4moe": "glm4_moe", "gpt-oss": "gpt_oss", "gptneox": "gpt_neox",
+    "granitehybrid": "granitemoehybrid", "hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe",
+    "lfm2moe": "lfm2_moe", "llama-embed": "llama", "llama4": "llama4_text", "minimax-m2": "minimax_m2",
+    "mistral3": "ministral3", "phi2": "phi", "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl_text",
+    "qwen35": "qwen3_5_text", "qwen35moe": "qwen3_5_moe_text", "qwen3moe": "qwen3_moe", "qwen3next": "qwen3_next",
+    "qwen3vl": "qwen3_vl_text", "qwen3vlmoe": "qwen3_vl_moe_text", "starcoder": "gpt_bigcode",
 }  # fmt: skip
 """Architectures of GGUF whose model_type in config.json is spelt differently."""
 SIZES = {

@@ -127,7 +127,10 @@ def _faults(file: WeightFile, label: str) -> list[Problem]:
 def _described(
     place: Place, files: list[WeightFile], label: str, problems: list[Problem], *, silent: bool
 ) -> tuple[dict[str, Any], Any]:
-    """Config and, where the weights bring it along, tokenizer. A config.json beside them wins over a header's own."""
+    """Config and, where the weights bring it along, tokenizer.
+
+    A GGUF header wins over a config.json beside it: it is what llama.cpp goes by, so it cannot lie and still run.
+    """
     config: dict[str, Any] = {}
     tokenizer = None
     try:
@@ -136,7 +139,7 @@ def _described(
         if files[0].format == "gguf":
             from forensics.checkpoint.gguf_facts import gguf_config, gguf_tokenizer
 
-            config = {**gguf_config(files[0].metadata), **config}
+            config = {**config, **gguf_config(files[0].metadata)}
             tokenizer = gguf_tokenizer(files[0].metadata)
         elif raw is None and not silent:
             message = "no config.json; shapes alone were used"

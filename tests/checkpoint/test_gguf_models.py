@@ -184,3 +184,19 @@ def test_a_pair_is_undone_only_where_the_architecture_has_pairs(
     assert queries is not None
     np.testing.assert_array_equal(file.matrix(queries), tensors["blk.0.attn_q.weight"])
     file.close()
+
+
+def test_a_config_beside_the_file_cannot_change_how_it_is_read(folders: dict[str, Path], tmp_path: Path) -> None:
+    """llama.cpp goes by the header alone, so a decoy config.json must not keep pairs from being undone."""
+    folder = folder_of("llama", folders)
+    exported("llama", folder, tmp_path / "model.gguf")
+    decoy = {"model_type": "qwen2", "num_attention_heads": 8, "head_dim": 8, "hidden_size": 64}
+    (tmp_path / "config.json").write_text(json.dumps(decoy))
+    original, file = open_checkpoint(folder), open_checkpoint(tmp_path)
+    for role in ("q_proj", "k_proj", "q_bias"):
+        wanted, found = original.find(role, 1), file.find(role, 1)
+        assert wanted is not None
+        assert found is not None
+        np.testing.assert_array_equal(file.matrix(found), original.matrix(wanted))
+    original.close()
+    file.close()
