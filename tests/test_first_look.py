@@ -58,7 +58,7 @@ def test_readings_tell_a_descendant_from_a_stranger(record: Mapping[str, Any]) -
         assert theirs["outcome"]["value"] < 0.3
         assert (mine["weight"], mine["probe"]["standard"]) == (None, False)
         assert mine["suspect_precision"] == mine["candidate_precision"] != ""
-    assert found["norm-gains", "base"]["weight"] is not None
+    assert found["norm-gains", "base"]["probe"]["parameters"]["draws"] == 999
     for probe in ("weight-std", "activation-overlap"):
         assert found[probe, "base"]["outcome"]["reason"] == "first-look"
 
@@ -94,7 +94,7 @@ def test_equal_first_looks_are_no_identity(
 
 def test_same_sketch_as_a_whole_pass_where_parameters_are_equal(place: Path) -> None:
     """A sketcher that takes part as it is sees the same rows in a first look as in the whole pass."""
-    probe = Registry.load(only_bundled=True).probes["norm-gains"].probe
+    probe = Registry.load(only_bundled=True).chosen(("norm-gains",), {}, quick=True)["norm-gains"].probe
     assert isinstance(probe, SketchProbe)
     sketches = []
     for reading in (read, first_look):

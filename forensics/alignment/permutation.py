@@ -124,15 +124,21 @@ def sign_flip_test(contributions: Floats, *, draws: int, rng: np.random.Generato
     )
 
 
+def mean_ranks(values: NDArray[np.floating]) -> Floats:
+    """Ranks from 1, ties at their mean, shape (n,) to (n,): scipy.stats has them too, at half a second per import."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2.0)[inverse], np.float64)
+
+
 def normal_scores(values: NDArray[np.floating]) -> Floats:
     """Van der Waerden's scores Φ⁻¹(rank / (n + 1)), ties at their mean rank, standardised; zeros if constant.
 
     Shape (n,) to (n,). Makes a correlation indifferent to outlier channels, and to any monotone change of scale.
     """
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
-    scores = ndtri(rankdata(values) / (values.size + 1.0))
+    scores = ndtri(mean_ranks(values) / (values.size + 1.0))
     scores = scores - scores.mean()
     spread = float(np.sqrt(np.mean(scores**2)))
     return np.asarray(scores / spread if spread > 1e-12 else np.zeros(values.size), np.float64)
@@ -144,9 +150,8 @@ def signed_scores(values: NDArray[np.floating]) -> Floats:
     Odd in every coordinate, so that flipping signs before or after is the same; heavy tails are gone.
     """
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
-    ranks = rankdata(np.abs(values)) / (values.size + 1.0)
+    ranks = mean_ranks(np.abs(values)) / (values.size + 1.0)
     return np.asarray(np.sign(values) * ndtri((1.0 + ranks) / 2.0), np.float64)
 
 

@@ -68,7 +68,8 @@ class Checkpoint:
         self._vectors: dict[tuple[str, int | None], NDArray[np.float32] | None] = {}
         self._tokenizer = tokenizer
         self._tokenizer_read = False
-        self._hashed: list[tuple[int, int]] | None = None
+        self._hashed: NDArray[np.uint64] | None = None
+        """(hash, id) of every token with an embedding row."""
         self.touched: set[str] = set()
         """Stored precisions of whatever was asked for, for whoever replaces and reads this set."""
         self._texts: tuple[TextFile, ...] | None = None
@@ -143,16 +144,17 @@ class Checkpoint:
         if spec is None or tokenizer is None or spec.columns < 2:
             return None
         if self._hashed is None:
-            self._hashed = sorted(
-                (token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows
-            )
-        hashed = self._hashed[:count]
-        if not hashed:
+            known = [(token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows]
+            self._hashed = np.array(known, dtype=np.uint64).reshape(-1, 2)
+        hashed = self._hashed
+        if len(hashed) > count:  # the smallest first, then those in order
+            hashed = hashed[np.argpartition(hashed[:, 0], count)[:count]]
+        hashed = hashed[np.lexsort((hashed[:, 1], hashed[:, 0]))]
+        if not len(hashed):
             return None
-        rows = self._picked(spec, [i for _, i in hashed])
+        rows = self._picked(spec, hashed[:, 1].astype(int).tolist())
         finite = np.isfinite(rows).all(axis=1)
-        hashes = np.array([h for h, _ in hashed], dtype=np.uint64)
-        return Anchors(hashes=hashes[finite], rows=np.ascontiguousarray(rows[finite]))
+        return Anchors(hashes=hashed[finite, 0], rows=np.ascontiguousarray(rows[finite]))
 
     def _picked(self, spec: TensorSpec, wanted: list[int]) -> NDArray[np.float32]:
         """Single rows of a tensor, shape (len(wanted), columns); only the units that hold them are read, each once."""

@@ -17,21 +17,28 @@ VOCABULARY_LIMIT = 2_000_000
 TEMPLATE_LIMIT = 200_000
 
 
+class _ByteTable(dict[int, int]):
+    """For str.translate: byte-level BPE's stand-ins to the characters of the same number; others beyond Latin-1."""
+
+    def __missing__(self, letter: int) -> int:
+        return 0x10FFFF
+
+
 @cache
-def _byte_table() -> dict[str, int]:
+def _byte_table() -> _ByteTable:
     """Byte-level BPE's printable stand-ins for bytes (GPT-2): printable Latin-1 as itself, the rest from U+0100."""
     keep = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    table = {chr(b): b for b in keep}
     rest = (b for b in range(256) if b not in set(keep))
-    return table | {chr(0x100 + i): b for i, b in enumerate(rest)}
+    return _ByteTable({b: b for b in keep} | {0x100 + i: b for i, b in enumerate(rest)})
 
 
 def token_bytes(token: str, *, byte_level: bool) -> bytes:
     """A token string as the bytes it stands for, so that vocabularies of different kinds can be compared."""
     if byte_level:
-        table = _byte_table()
-        if all(c in table for c in token):
-            return bytes(table[c] for c in token)
+        try:
+            return token.translate(_byte_table()).encode("latin-1")
+        except UnicodeEncodeError:
+            pass  # it holds a character that stands for no byte, so it is not spelt in bytes
     if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
         try:
             return bytes([int(token[3:5], 16)])

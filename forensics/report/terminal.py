@@ -40,7 +40,7 @@ def summary_table(dossier: Dossier) -> Table:
             Text(plain(opinion.candidate) + role),
             Text(f"{view.MARKS[opinion.verdict]} {plain(view.verdict(opinion))}"),
             Text(ratio),
-            Text(f"{plain(opinion.band)}\n{plain(opinion.because)}"),
+            Text("\n".join([plain(opinion.band), plain(opinion.because), *view.glimpses(dossier, opinion)])),
         )
     return table
 
@@ -58,6 +58,8 @@ def summary_text(dossier: Dossier) -> str:
         writer.pair("log10 LR", view.ratio(opinion))
         writer.pair("in words", opinion.band)
         writer.pair("because", opinion.because)
+        for glimpse in view.glimpses(dossier, opinion):
+            writer.pair("reading", glimpse)
     if not dossier.opinions:
         writer.paragraph("The record holds no opinion.")
     return writer.text()

@@ -128,6 +128,19 @@ def verdict(opinion: Opinion) -> str:
     return words if opinion.relation == "undetermined" else f"{words} ({opinion.relation.replace('-', ' ')})"
 
 
+def glimpses(dossier: Dossier, opinion: Opinion) -> list[str]:
+    """The readings of a first look, which concludes nothing: all that there is to show. Empty for a whole reading."""
+    if all(subject.form != "first-look" for subject in dossier.subjects):
+        return []
+    lines = []
+    for finding in dossier.findings:
+        if finding.candidate == opinion.candidate and isinstance(finding.outcome, Measurement):
+            exact = finding.exact or finding.outcome.exact
+            p = f", exact p {numbers.p_value(exact.p)}" if exact else ""
+            lines.append(f"{finding.probe.id} {numbers.cell(finding.outcome.value)}{p}")
+    return lines
+
+
 def ratio(opinion: Opinion) -> str:
     """The likelihood ratio with interval and bound on one line, number first."""
     if opinion.log10_lr is None:
