@@ -12,7 +12,7 @@ from forensics.errors import CheckpointError
 ALIASES = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "width": ("hidden_size", "n_embd", "d_model", "dim"),
-    "heads": ("num_attention_heads", "n_head", "n_heads"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
     "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv", "n_kv_heads", "multi_query_group_num"),
     "head_dim": ("head_dim", "attention_head_dim", "kv_channels"),
     "experts": ("num_local_experts", "num_experts", "n_routed_experts", "num_routed_experts"),

@@ -24,8 +24,8 @@ WRITES = frozenset(
     {"o_proj", "down_proj", "shared_down_proj", "linear_o_proj", "ssm_out_proj", "input_norm", "mlp_norm"}
 )
 """Roles whose rows are the residual stream."""
-Group = tuple[Stored, int]
-"""One of several tensors that differ only in numbers of their names, and the elements of all of them."""
+Group = tuple[Stored, int, int]
+"""One of several tensors that differ only in numbers of their names, the elements of all of them, and how many."""
 
 
 def turned(stored: Stored, match: Match) -> bool:
@@ -49,13 +49,14 @@ def _seen(tensors: Iterable[Stored], layout: Layout | None) -> dict[str, tuple[i
 
 
 def width_of(tensors: Iterable[Stored], layout: Layout | None) -> int:
-    """Width of the residual stream: columns of the embeddings, unless norm and attention output agree on another.
+    """Width of the residual stream: columns of the embeddings, unless norms and attention agree on another.
 
     Small models with large vocabularies project narrower embeddings (OPT-350m).
     """
     seen = _seen(tensors, layout)
     embed = seen.get("embed_tokens", (0, 0))[1]
     others = [seen[role][0] for role in ("input_norm", "final_norm", "o_proj") if role in seen]
+    others += [seen["q_proj"][1]] if "q_proj" in seen else []
     if embed and not (len(others) > 1 and len(set(others)) == 1):
         return embed
     return others[0] if others else embed
@@ -84,18 +85,19 @@ def grouped(tensors: Iterable[Stored]) -> list[Group]:
     groups: dict[tuple[str, tuple[int, ...]], Group] = {}
     for stored in tensors:
         key = (skeleton(PREFIX.sub("", stored.name)), stored.shape)
-        one, elements = groups.get(key, (stored, 0))
-        groups[key] = (one, elements + stored.elements)
+        one, elements, count = groups.get(key, (stored, 0, 0))
+        groups[key] = (one, elements + stored.elements, count + 1)
     return list(groups.values())
 
 
 def fit(layout: Layout, groups: Sequence[Group], config: Mapping[str, Any]) -> float:
-    """Share of the elements whose shapes agree with what a layout says they are."""
-    tensors = [one for one, _ in groups]
+    """Share of the elements, or of the tensors if that is less, whose shapes agree with what a layout says they are."""
+    tensors = [one for one, _, _ in groups]
     width = width_of(tensors, layout)
     heads = heads_of(config, tensors, layout, width)
-    agreeing = sum(n for one, n in groups if _agrees(one, layout.match(one.name), heads, width))
-    return agreeing / (sum(n for _, n in groups) or 1)
+    agreeing = [group for group in groups if _agrees(group[0], layout.match(group[0].name), heads, width)]
+    elements = sum(n for _, n, _ in agreeing) / (sum(n for _, n, _ in groups) or 1)
+    return min(elements, sum(n for _, _, n in agreeing) / (sum(n for _, _, n in groups) or 1))
 
 
 def _agrees(stored: Stored, match: Match | None, heads: Heads, width: int) -> bool:
@@ -110,7 +112,7 @@ def _agrees(stored: Stored, match: Match | None, heads: Heads, width: int) -> bo
 
 def _fits(spec: TensorSpec, heads: Heads, width: int) -> bool:
     if spec.role in ("q_norm", "k_norm"):  # per head, or another role
-        return spec.columns == 1 and (heads.heads < 2 or spec.rows < heads.queries)
+        return spec.columns == 1 and (heads.heads == 1 or spec.rows < heads.queries)
     if spec.role in READS:
         return spec.columns == width
     return spec.role not in WRITES or spec.rows == width
