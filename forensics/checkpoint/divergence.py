@@ -14,6 +14,8 @@ PIECE = 4_096
 """Bytes compared at the beginning, the middle and the end of a tensor."""
 TENSORS = 2_000
 """Tensors compared; more of them are compared evenly spaced."""
+NUMBERS = 16
+"""Numbers compared of a tensor that one of the two keeps transposed."""
 
 
 def divergence(listing: Listing, files: Sequence[WeightFile]) -> list[tuple[str, str]]:
@@ -65,8 +67,24 @@ def _alike(one: tuple[WeightFile, Entry], other: tuple[WeightFile, Entry]) -> bo
     if (a.dtype, a.shape, a.end - a.begin) != (b.dtype, b.shape, b.end - b.begin):
         return False
     length = a.end - a.begin
+    if a.turned != b.turned:
+        return _alike_turned(one, other)
     for offset in {0, max(0, length // 2 - PIECE // 2), max(0, length - PIECE)}:
         count = min(PIECE, length - offset)
         if file.read(a.begin + offset, count) != twin.read(b.begin + offset, count):
+            return False
+    return True
+
+
+def _alike_turned(one: tuple[WeightFile, Entry], other: tuple[WeightFile, Entry]) -> bool:
+    """Whether a few numbers agree where one of two files keeps the matrix transposed."""
+    (file, a), (twin, b) = one, other
+    rows, columns = a.shape
+    item = (a.end - a.begin) // (rows * columns)
+    for sample in range(NUMBERS):
+        place = rows * columns * sample // NUMBERS
+        turned = place % columns * rows + place // columns
+        at, there = (turned, place) if a.turned else (place, turned)
+        if file.read(a.begin + at * item, item) != twin.read(b.begin + there * item, item):
             return False
     return True

@@ -17,8 +17,8 @@ from forensics.checkpoint.pickle_stack import OPAQUE, Opaque, Stack
 from forensics.checkpoint.pickle_tape import Tape
 from forensics.errors import CheckpointError
 
-OPCODE_LIMIT = 4_000_000
-"""Instructions of one pickle: 32 for a tensor, so 125 000 tensors; about two seconds."""
+OPCODE_LIMIT = 3_300_000
+"""Instructions of one pickle: 32 for a tensor, so a hundred thousand tensors; one or two seconds."""
 STACK_LIMIT = 1 << 16
 """Values waiting to be put into a container; picklers put them there a thousand at a time."""
 CONTAINER_LIMIT = 500_000
@@ -67,7 +67,10 @@ class Program(Stack):
 
     def run(self) -> Any:
         """The value the pickle builds; every fault is a CheckpointError whose code begins with PICKLE_."""
-        table = {code: partial(getattr(self, name), *given) for code, (name, given) in FOLLOWED.items()}
+        table = {
+            code: partial(getattr(self, name), *given) if given else getattr(self, name)
+            for code, (name, given) in FOLLOWED.items()
+        }
         next_byte, handler_of = self._tape.byte, table.get
         for _ in range(OPCODE_LIMIT):
             code = next_byte()

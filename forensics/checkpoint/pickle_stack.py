@@ -53,6 +53,10 @@ class Stack:
         """A constant."""
         self._stack.append(value)
 
+    def small(self) -> None:
+        """A number of one byte."""
+        self._stack.append(self._tape.byte())
+
     def unsigned(self, width: int) -> None:
         """A number of `width` bytes."""
         self._stack.append(self._tape.number(width))
@@ -99,25 +103,39 @@ class Stack:
         self._stack = []
 
     def _put(self, index: int) -> None:
+        memo = self._memo
         if not self._stack:
             raise self._fault("PICKLE_STACK", "remembers a value where there is none")
         if index >= MEMO_LIMIT:
             raise self._fault("PICKLE_BUDGET", f"remembers a value as number {index}")
-        if index >= len(self._memo):  # real picklers count up, so this adds one
-            self._memo.extend([MISSING] * (index + 1 - len(self._memo)))
-        self._memo[index] = self._stack[-1]
+        if index == len(memo):  # as real picklers do
+            memo.append(self._stack[-1])
+            return
+        if index > len(memo):
+            memo.extend([MISSING] * (index + 1 - len(memo)))
+        memo[index] = self._stack[-1]
 
-    def put(self, width: int) -> None:
-        """Remembers the value on top under a number of `width` bytes."""
-        self._put(self._tape.number(width))
+    def put1(self) -> None:
+        """Remembers the value on top under a number of one byte."""
+        self._put(self._tape.byte())
+
+    def put4(self) -> None:
+        """Remembers the value on top under a number of four bytes."""
+        self._put(self._tape.number(4))
 
     def memoize(self) -> None:
         """Remembers the value on top under the next number."""
         self._put(len(self._memo))
 
-    def get(self, width: int) -> None:
-        """A remembered value by a number of `width` bytes."""
-        index = self._tape.number(width)
+    def _get(self, index: int) -> None:
         if index >= len(self._memo) or self._memo[index] is MISSING:
             raise self._fault("PICKLE_STACK", f"recalls number {index}, which it did not remember")
         self._stack.append(self._memo[index])
+
+    def get1(self) -> None:
+        """A remembered value by a number of one byte."""
+        self._get(self._tape.byte())
+
+    def get4(self) -> None:
+        """A remembered value by a number of four bytes."""
+        self._get(self._tape.number(4))

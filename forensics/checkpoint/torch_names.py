@@ -64,7 +64,7 @@ INERT = (
 """What stands in optimisers' and schedulers' states, and about tensors that are refused anyway."""
 
 
-def _listed() -> dict[str, Global]:
+def _listed() -> dict[tuple[str, str], Global]:
     kinds: dict[str, tuple[Kind, str]] = {
         "torch._utils._rebuild_tensor": ("tensor", ""),
         "torch._utils._rebuild_tensor_v2": ("tensor", ""),
@@ -82,7 +82,8 @@ def _listed() -> dict[str, Global]:
     for name, dtype in STORAGES.items():
         for module in ("torch", "torch.cuda", "torch.storage"):
             kinds[f"{module}.{name}Storage"] = ("storage", dtype)
-    return {name: Global(name=name, kind=kind, about=about) for name, (kind, about) in kinds.items()}
+    records = (Global(name=name, kind=kind, about=about) for name, (kind, about) in kinds.items())
+    return {(record.name.rpartition(".")[0], record.name.rpartition(".")[2]): record for record in records}
 
 
 ALLOWED = _listed()
@@ -90,8 +91,8 @@ ALLOWED = _listed()
 
 def allowed(module: str, name: str) -> Global:
     """The record for a global on the list; CheckpointError PICKLE_GLOBAL with the name for any other."""
-    found = ALLOWED.get(f"{module}.{name}")
-    if found is None or not found.name.startswith(module + "."):
+    found = ALLOWED.get((module, name))
+    if found is None:
         full = f"{module[:100]}.{name[:100]}"
         raise CheckpointError(
             f"a pickle names {ascii(full)[1:-1][:200]}, which is no part of a tensor; nothing of it was run",
