@@ -27,9 +27,9 @@ TOWERS = (
 TOWER = re.compile(rf"(?:(?:{'|'.join(WRAPPERS)})\.)*(?:{'|'.join(TOWERS)})(?=\.|$)")
 FURTHER = re.compile(r"(?:.*\.)?mtp(?:_[a-z_]+)?(?=\.|$)")
 """Modules of their own for multi-token prediction (Qwen3-Next, MiMo, ERNIE)."""
-MARK = re.compile(r"layers\.([0-9]{1,4})\.(?:eh_proj|enorm|hnorm|shared_head)\.")
-"""What only a layer for multi-token prediction has (DeepSeek-V3, GLM-4.5)."""
-LAYER = re.compile(r"layers\.([0-9]{1,4})\.")
+MARK = re.compile(r"(?:layers|blk)\.([0-9]{1,4})\.(?:nextn|eh_proj|enorm|hnorm|shared_head)\.")
+"""What only a layer for multi-token prediction has (DeepSeek-V3, GLM-4.5; `nextn` in GGUF)."""
+LAYER = re.compile(r"(?:layers|blk)\.([0-9]{1,4})\.")
 FURTHER_LIMIT = 8
 """More such layers than any model has would only hide ordinary ones."""
 FURTHER_REASON = "multi-token prediction layer"
@@ -61,6 +61,12 @@ def further_layers(names: Iterable[str]) -> frozenset[int]:
     ordinary = every - marked
     found = frozenset(n for n in marked if n > max(ordinary, default=n))
     return found if len(found) <= min(FURTHER_LIMIT, len(ordinary)) else frozenset()
+
+
+def layer_of(name: str) -> str:
+    """A tensor's name up to the number of its layer; the whole name where it has none."""
+    found = LAYER.search(name)
+    return name[: found.end() - 1][:200] if found else name[:200]
 
 
 class Aside:

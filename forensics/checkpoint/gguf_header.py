@@ -18,6 +18,8 @@ HEADER_LIMIT = 64 << 20
 """Bytes of a header. The largest vocabularies (a quarter million tokens, half a million merges) take 20 MB."""
 ITEMS_LIMIT = 2_000_000
 """Strings and inner arrays of a whole header, each of which costs time."""
+INNER_COST = 64
+"""Strings that one inner array counts for: no vocabulary has them, and they are slow to pass over."""
 KEPT_LIMIT = 512
 """Items kept of an array that is not the vocabulary's."""
 TEXT_LIMIT = 4_096
@@ -116,7 +118,7 @@ class Header:
         kept = count if key in VOCABULARY else min(count, KEPT_LIMIT)
         if kind in SCALARS:
             return self._numbers(kind, count, kept)
-        self._items += count
+        self._items += count if kind == STRING else count * INNER_COST
         if self._items > ITEMS_LIMIT:
             raise CheckpointError(
                 f"{self.source.name} lists more than {ITEMS_LIMIT} strings", code="GGUF_COUNT"

@@ -96,10 +96,10 @@ def test_a_hostile_header_is_refused(case: str) -> None:
     """With the code that says why, in under a second, and with no more memory than the file has bytes."""
     raw, code = HOSTILE[case]
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(CheckpointError) as caught:
         open_gguf(Bytes(raw))
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert caught.value.code == code
@@ -111,10 +111,10 @@ def test_a_file_of_57_bytes_cannot_ask_for_memory() -> None:
     """An array of 2^60 bytes in a tiny file is refused at once."""
     raw = composed([key("abcdefghi", ARRAY, listed(0, [], 2**60))], alignment=1)
     assert len(raw) == 57
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(CheckpointError):
         open_gguf(Bytes(raw))
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize(
@@ -205,9 +205,9 @@ def test_a_real_vocabulary_is_read_within_a_second_and_without_the_rest_of_the_f
     header = len(composed(keys))
     asked: list[int] = []
     source = Bytes(composed(keys, [tensor("a", [1 << 20, 7])], bytes(28 << 20)), asked=asked)
-    began = time.perf_counter()
+    began = time.process_time()
     file = open_gguf(source)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert len(file.metadata["tokenizer.ggml.merges"]) == 150_000
     assert sum(asked) < header + (9 << 20)
 

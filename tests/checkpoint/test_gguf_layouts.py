@@ -7,7 +7,10 @@ import pytest
 
 from forensics.checkpoint.choosing import choose
 from forensics.checkpoint.gguf_facts import MODEL_TYPES, gguf_config
+from forensics.checkpoint.gguf_file import open_gguf
 from forensics.checkpoint.layout import Layout, bundled_layouts
+from forensics.checkpoint.plan import plan_for
+from tests.ggufs import Bytes, composed, tensor
 
 GGUF_LAYOUTS = {layout.name: layout for layout in bundled_layouts() if layout.name.startswith("gguf")}
 NO_DECODER = {
@@ -69,8 +72,8 @@ def test_every_tensor_of_every_architecture_is_known_or_left_on_purpose() -> Non
     numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
     lost = set()
     for architecture in SUPPORTED:
-        for tensor in gguf.MODEL_TENSORS[numbers[architecture]]:
-            template = gguf.TENSOR_NAMES[tensor]
+        for number in gguf.MODEL_TENSORS[numbers[architecture]]:
+            template = gguf.TENSOR_NAMES[number]
             names = [template.format(bid=7) + ending for ending in (".weight", ".bias", "")]
             if not any(layout.match(name) for layout in of(architecture) for name in names):
                 lost.add(template)
@@ -91,3 +94,25 @@ def test_an_unknown_architecture_is_not_unpaired() -> None:
     assert share == 1
     assert chosen is not None
     assert chosen.name == "gguf"
+
+
+def test_a_layer_for_further_tokens_is_set_aside() -> None:
+    """Its marks are `nextn` tensors; as in transformers' files it is no layer of the model."""
+    names = [f"blk.{i}.{n}.weight" for i in range(3) for n in ("attn_norm", "ffn_norm")]
+    names += ["blk.2.nextn.eh_proj.weight", "token_embd.weight"]
+    raw = composed([], [tensor(n, [8], 0, 32 * i) for i, n in enumerate(names)], bytes(32 * len(names)))
+    plan = plan_for([open_gguf(Bytes(raw))], {"model_type": "glm4_moe"}, bundled_layouts())
+    assert {s.layer for s in plan.specs} == {0, 1, None}
+    assert [u.name for u in plan.unexamined] == ["blk.2.*", "blk.2.nextn.eh_proj.weight"]
+
+
+def test_marks_of_further_tokens_among_other_names_are_no_traceback() -> None:
+    """Names of two families mixed by hostile hands are read as far as they go."""
+    names = [f"h.{i}.ln_1.weight" for i in range(6)] + [
+        "wte.weight",
+        "layers.0.x.weight",
+        "layers.5.enorm.weight",
+    ]
+    raw = composed([], [tensor(n, [8], 0, 32 * i) for i, n in enumerate(names)], bytes(32 * len(names)))
+    plan = plan_for([open_gguf(Bytes(raw))], {"model_type": "gpt2"}, bundled_layouts())
+    assert "h.5.ln_1.weight.*" in [u.name for u in plan.unexamined]
