@@ -8,17 +8,20 @@ from typing import Any
 from forensics.checkpoint.codec import Plain, Turned
 from forensics.checkpoint.convert import ITEM_BYTES, SHORT_NAMES
 from forensics.checkpoint.gguf_codec import gguf_stored
+from forensics.checkpoint.quantised import claim
 from forensics.checkpoint.stored import Entry, Stored, WeightFile
 
 
 def assembled(files: Sequence[WeightFile], config: Mapping[str, Any]) -> list[Stored]:
-    """Every tensor of every file, in file order."""
-    del config
-    return [
+    """Every tensor of every file, in file order; those that a quantiser took apart are whole again."""
+    claims = claim(files, config)
+    rest = [
         gguf_stored(index, entry) if file.format == "gguf" else plain(index, entry)
         for index, file in enumerate(files)
         for entry in file.entries
+        if (index, entry.name) not in claims.taken
     ]
+    return sorted([*claims.stored, *rest], key=lambda s: (s.file, s.entry.begin, s.entry.end))
 
 
 def plain(file: int, entry: Entry) -> Stored:
