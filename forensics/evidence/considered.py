@@ -31,6 +31,8 @@ class Considered:
     """Whether both sides have gated MLPs or neither: no known conversion leads from one to the other."""
     derived_controls: tuple[str, ...] = ()
     """Controls that came out derived in this case."""
+    glimpsed: bool = False
+    """Whether the suspect or the candidate was only looked at, from which nothing is concluded."""
     population: str = ""
     remarks: tuple[str, ...] = ()
     """What the weighing noted besides: probes left out, readings outside the reference range."""

@@ -181,7 +181,9 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
     for_it = [rule(case, at) for rule in DERIVED]
     against = [rule(case, at) for rule in INDEPENDENT]
     verdict: Verdict = "inconclusive"
-    if all(ground.met for ground in for_it):
+    if case.glimpsed:
+        verdict = "inconclusive"
+    elif all(ground.met for ground in for_it):
         verdict = "derived"
     elif all(ground.met for ground in against):
         verdict = "independent"
@@ -221,6 +223,9 @@ def _because(
     case: Considered, at: Thresholds, verdict: Verdict, for_it: list[Ground], against: list[Ground]
 ) -> str:
     """One sentence: the deciding reason."""
+    if case.glimpsed:
+        read = "" if case.coverage is None else f" at {case.coverage:.1%} of the suspect's parameters"
+        return f"This was a first look{read}; a full reading is needed to conclude anything."
     opening = "The weight files are identical; " if case.identical else ""
     if verdict == "derived" and case.fused is not None:
         groups = " and ".join(_speaking(case))

@@ -115,6 +115,7 @@ def _opinion(
         other_weights=_other_weights(suspect),
         mlps_comparable=_mlps_comparable(suspect, examined),
         derived_controls=alarms,
+        glimpsed=bool(_glimpsed(subjects, label)),
         population=population,
         remarks=remarks,
     )
