@@ -15,6 +15,7 @@ from forensics.checkpoint.formats import open_weights
 from forensics.checkpoint.layout import Layout
 from forensics.checkpoint.opened import Checkpoint
 from forensics.checkpoint.place import LocalPlace, Place, display_name, read_small
+from forensics.checkpoint.quantised import contradictions
 from forensics.checkpoint.stored import WeightFile
 from forensics.errors import CheckpointError
 from forensics.records import Problem
@@ -86,6 +87,8 @@ def open_place(place: Place, opening: Opening) -> Checkpoint:
     )  # fmt: skip
     checkpoint.problems += [Problem(where=label, code=c, message=m) for c, m in divergence(listing, files)]
     checkpoint.problems += _contradictions(checkpoint, listing)
+    doubts = contradictions([p.stored for p in checkpoint.plan.tensors], config)
+    checkpoint.problems += [Problem(where=label, code=c, message=m) for c, m in doubts]
     return checkpoint
 
 

@@ -20,8 +20,8 @@ from forensics.checkpoint.quantised.scaling import apply
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STRIP_NUMBERS = 1 << 20
-"""Numbers decoded and handed out at a time: 4 MiB as float32."""
+STRIP_NUMBERS = 1 << 19
+"""Numbers decoded and handed out at a time: 2 MiB as float32, which stay in the cache."""
 INPUTS_LIMIT = 1 << 18
 """More inputs than any matrix has: a strip of 32 rows of them would take 32 MiB."""
 BESIDE_LIMIT = 1 << 26
