@@ -72,7 +72,8 @@ def _ranked(stored: Mapping[str, tuple[str, int, int]], layouts: Iterable[Layout
     ranked = []
     for layout in layouts:
         if layout.requires <= common and not layout.lacks & common:
-            seen = [(elements, count) for name, elements, count in stored.values() if layout.match(name)]
+            known = (stored[bare] for bare in layout.rules.keys() & stored.keys())
+            seen = [(elements, count) for name, elements, count in known if layout.match(name)]
             ranked.append(
                 Ranked(
                     share=sum(elements for elements, _ in seen) / total,

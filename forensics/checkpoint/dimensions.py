@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from forensics.checkpoint.config import declared
@@ -24,8 +25,24 @@ WRITES = frozenset(
     {"o_proj", "down_proj", "shared_down_proj", "linear_o_proj", "ssm_out_proj", "input_norm", "mlp_norm"}
 )
 """Roles whose rows are the residual stream."""
-Group = tuple[Stored, int, int]
-"""One of several tensors that differ only in numbers of their names, the elements of all of them, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One of several tensors of one shape whose names differ only in numbers, and how much they are together."""
+
+    one: Stored
+    elements: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """All tensors of a checkpoint, as few as possible for all."""
+
+    by_skeleton: Mapping[str, list[Group]]
+    elements: int
+    count: int
 
 
 def turned(stored: Stored, match: Match) -> bool:
@@ -80,24 +97,30 @@ def heads_of(
     )
 
 
-def grouped(tensors: Iterable[Stored]) -> list[Group]:
-    """Tensors of one kind and shape, one for all."""
-    groups: dict[tuple[str, tuple[int, ...]], Group] = {}
+def grouped(tensors: Iterable[Stored]) -> Groups:
+    """Tensors of one kind and shape put together."""
+    found: dict[tuple[str, tuple[int, ...]], Group] = {}
     for stored in tensors:
         key = (skeleton(PREFIX.sub("", stored.name)), stored.shape)
-        one, elements, count = groups.get(key, (stored, 0, 0))
-        groups[key] = (one, elements + stored.elements, count + 1)
-    return list(groups.values())
+        old = found.get(key, Group(stored, 0, 0))
+        found[key] = Group(old.one, old.elements + stored.elements, old.count + 1)
+    by_skeleton: dict[str, list[Group]] = {}
+    for (bare, _), group in found.items():
+        by_skeleton.setdefault(bare, []).append(group)
+    every = found.values()
+    return Groups(by_skeleton, sum(g.elements for g in every) or 1, sum(g.count for g in every) or 1)
 
 
-def fit(layout: Layout, groups: Sequence[Group], config: Mapping[str, Any]) -> float:
+def fit(layout: Layout, groups: Groups, config: Mapping[str, Any]) -> float:
     """Share of the elements, or of the tensors if that is less, whose shapes agree with what a layout says they are."""
-    tensors = [one for one, _, _ in groups]
+    named = [g for bare in layout.rules for g in groups.by_skeleton.get(bare, ())]
+    tensors = [group.one for group in named]
     width = width_of(tensors, layout)
     heads = heads_of(config, tensors, layout, width)
-    agreeing = [group for group in groups if _agrees(group[0], layout.match(group[0].name), heads, width)]
-    elements = sum(n for _, n, _ in agreeing) / (sum(n for _, n, _ in groups) or 1)
-    return min(elements, sum(n for _, _, n in agreeing) / (sum(n for _, _, n in groups) or 1))
+    agreeing = [g for g in named if _agrees(g.one, layout.match(g.one.name), heads, width)]
+    return min(
+        sum(g.elements for g in agreeing) / groups.elements, sum(g.count for g in agreeing) / groups.count
+    )
 
 
 def _agrees(stored: Stored, match: Match | None, heads: Heads, width: int) -> bool:

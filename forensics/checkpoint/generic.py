@@ -8,6 +8,7 @@ claims it and its shape fits the width that the embeddings show.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,7 @@ def generic_layout(tensors: Sequence[Stored]) -> Layout | None:
         return None
     width = embed.shape[1]
     claims = [(t, role) for t, role in outside if role == "embed_tokens" or _matches_width(t, role, width)]
-    claims += _inside(stack, width)
+    claims += _oriented(_inside(stack, width))
     named = {t.name: role for t, role in _single(claims)}
     rules: dict[str, Any] = dict(named)
     rules |= _biases(templates, named)
@@ -154,6 +155,12 @@ def _whole_feed_forward(claims: list[tuple[Template, str]]) -> list[tuple[Templa
     ]
 
 
+def _oriented(claims: list[tuple[Template, str]]) -> list[tuple[Template, str]]:
+    """The claims if any matrix among them shows by its shape that rows are outputs; without that, the norms alone."""
+    shown = any(len(t.shape) == 2 and t.shape[0] != t.shape[1] for t, _ in claims)
+    return claims if shown else [(t, role) for t, role in claims if role in NORMS]
+
+
 def _matches_width(template: Template, role: str, width: int) -> bool:
     """Whether the side of the residual stream is as wide as the embeddings are."""
     shape = template.shape
@@ -167,13 +174,9 @@ def _matches_width(template: Template, role: str, width: int) -> bool:
 def _single(claims: Iterable[tuple[Template, str]]) -> list[tuple[Template, str]]:
     """Claims on a role that nobody else makes, by templates that make one claim only."""
     listed = list(claims)
-    keys = [(role, "{expert}" in t.name) for t, role in listed]
-    names = [t.name for t, _ in listed]
-    return [
-        (t, role)
-        for (t, role), key in zip(listed, keys, strict=True)
-        if keys.count(key) == 1 and names.count(t.name) == 1
-    ]
+    keys = Counter((role, "{expert}" in t.name) for t, role in listed)
+    names = Counter(t.name for t, _ in listed)
+    return [(t, role) for t, role in listed if keys[role, "{expert}" in t.name] == 1 and names[t.name] == 1]
 
 
 def _biases(templates: Iterable[Template], named: Mapping[str, str]) -> dict[str, str]:
