@@ -94,9 +94,22 @@ def glimpsed(checkpoint: Checkpoint, counted: list[Counted], examined: int) -> S
     )
 
 
-def problems_of(checkpoint: Checkpoint, spoilt: Mapping[str, int]) -> tuple[Problem, ...]:
-    """The checkpoint's problems, and the first tensors that hold NaN or infinity."""
-    found = list(checkpoint.problems)
+def digest_problems(checkpoint: Checkpoint, subject: Subject) -> list[Problem]:
+    """Files that hash to something else than the hub says."""
+    if checkpoint.listing is None:
+        return []
+    found = []
+    for file in subject.files:
+        claimed = checkpoint.listing.place.known_sha256(file.name) if file.sha256 else ""
+        if claimed and claimed != file.sha256:
+            message = f"{file.name[:200]} hashes to {file.sha256}, the hub says {claimed}"
+            found.append(Problem(where=checkpoint.label, code="HUB_DIGEST", message=message))
+    return found
+
+
+def problems_of(checkpoint: Checkpoint, spoilt: Mapping[str, int], subject: Subject) -> tuple[Problem, ...]:
+    """The checkpoint's problems, digests that are not the hub's, and the first tensors that hold NaN or infinity."""
+    found = [*checkpoint.problems, *digest_problems(checkpoint, subject)]
     for name in sorted(spoilt)[:20]:
         message = f"tensor {name[:200]} holds NaN or infinity"
         found.append(Problem(where=checkpoint.label, code="NOT_FINITE", message=message))

@@ -95,9 +95,16 @@ def _count(number: int) -> str:
     return str(number)
 
 
+def _size(count: int) -> str:
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count} bytes"
+
+
 def _files(found: Mapping[str, Any]) -> str:
     count = len(found["files"]) + found["files_omitted"]
-    return f"{count} of {' and '.join(found['formats'])}, {found['bytes'] / 1e9:.3g} GB"
+    return f"{count} of {' and '.join(found['formats'])}, {_size(found['bytes'])}"
 
 
 def _architecture(shape: Mapping[str, Any]) -> str:

@@ -62,8 +62,9 @@ def read(
         if progress:
             progress(done, total)
     subject = accounted(checkpoint, hashes, spoilt)
+    _ = checkpoint.tokenizer  # an unreadable one is told whoever took part, as a remembered pass will tell it
     sketches = {one.probe.id: one.sketch(subject.digest) for one in running}
-    return ReadingDone(subject=subject, sketches=sketches, problems=problems_of(checkpoint, spoilt))
+    return ReadingDone(subject=subject, sketches=sketches, problems=problems_of(checkpoint, spoilt, subject))
 
 
 def sketch_only(checkpoint: Checkpoint, probes: Iterable[SketchProbe], digest: str) -> dict[str, Sketch]:
@@ -101,7 +102,7 @@ def first_look(
     return ReadingDone(
         subject=subject,
         sketches={i: replace(s, subject=subject.digest) for i, s in sketches.items()},
-        problems=problems_of(checkpoint, spoilt),
+        problems=problems_of(checkpoint, spoilt, subject),
     )
 
 

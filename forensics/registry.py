@@ -85,6 +85,12 @@ class Registry:
         """Origins of the plugins that loaded, bundled first."""
         return tuple(self._origins.values())
 
+    def readers(self) -> tuple[Origin, ...]:
+        """Origins of the plugins that open checkpoints or name their tensors, besides our own openers."""
+        hooks = ("forensics_open", "forensics_layouts")
+        reading = {where for hook in hooks for where, _ in self._each(hook)}
+        return tuple(origin for where, origin in self._origins.items() if where in reading)
+
     def _problem(self, where: str, code: str, error: BaseException) -> None:
         text = " ".join(f"{type(error).__name__}: {told(error)}".split())[:500]
         self.problems.append(Problem(where=where, code=code, message=text))
@@ -172,13 +178,18 @@ class Registry:
             for name, o in wanted.items()
         }
 
-    def open(self, location: str, label: str, *, base: str = "", place: Place | None = None) -> Checkpoint:
-        """The first plugin's checkpoint for this location, else that of our own openers, which are asked last."""
+    def open(
+        self, location: str, label: str, *, base: str = "", places: Mapping[str, Place] | None = None
+    ) -> Checkpoint:
+        """The first plugin's checkpoint for this location, else that of our own opener, which is asked last.
+
+        `places` holds, by location, what is not on this machine.
+        """
         from forensics.checkpoint.layout import bundled_layouts
         from forensics.checkpoint.opening import Opening
 
         layouts = (*self._layouts, *bundled_layouts())
-        opening = Opening(label=label, layouts=layouts, base=base, place=place)
+        opening = Opening(label=label, layouts=layouts, base=base, places=places or {})
         for where, opener in self._each("forensics_open"):
             try:
                 checkpoint = _told_what_it_asks(opener, location=location, opening=opening)

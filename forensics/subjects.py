@@ -66,6 +66,8 @@ class Subject:
     files: tuple[FileSeen, ...] = ()
     digest: str = ""
     """SHA-256 over the concatenated raw digests of `files`, sorted by name."""
+    commit: str = ""
+    """Commit of the hub repository to which the reading was pinned; empty for local files."""
     architecture: Architecture | None = None
     parameters: int = 0
     """Elements in all tensors."""

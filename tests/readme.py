@@ -11,14 +11,6 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 
-READ = (
-    ("folder of safetensors", "single, or sharded by `model.safetensors.index.json`; bf16, f16, f32, f64"),
-    ("one safetensors file", "without config.json the shapes alone are used"),
-    ("sketch file", "from `forensics sketch`, in place of the weights"),
-    ("hub cache snapshot", "its links into `blobs/` are followed, no others"),
-)
-NOT_READ = "Pickles, GGUF and quantised tensors are refused or listed as unexamined, with the reason."
-
 
 def probes() -> str:
     """One row per bundled probe."""
@@ -35,12 +27,21 @@ def probes() -> str:
 
 
 def formats() -> str:
-    """Places and forms, then architectures by layout."""
-    from forensics.checkpoint.layout import bundled_layouts
+    """Places, containers, quantisations, then architectures by layout; all from the code that reads them."""
+    from forensics.checkpoint.formats import FORMATS, PLACES
+    from forensics.checkpoint.layout import supported
+    from forensics.checkpoint.quantised import schemes_table
 
-    rows = ["| what | how |", "|---|---|", *(f"| {what} | {how} |" for what, how in READ)]
-    types = [f"| `{layout.name}` | {', '.join(layout.model_types)} |" for layout in bundled_layouts()]
-    return "\n".join([*rows, "", NOT_READ, "", "| layout | `model_type` |", "|---|---|", *types])
+    places = [f"| {what} | {how} |" for what, how in PLACES]
+    containers = [f"| {f.title} | {f.covers} |" for f in FORMATS]
+    schemes = [f"| {title} | {covers} | {precisions} |" for title, covers, precisions in schemes_table()]
+    types = [f"| `{layout}` | {', '.join(kinds)} |" for layout, kinds in supported()]
+    return "\n".join([
+        "| place | |", "|---|---|", *places, "",
+        "| container | |", "|---|---|", *containers, "",
+        "| quantised weights | read tensor by tensor, without a GPU | precision |", "|---|---|---|", *schemes, "",
+        "| layout | `model_type` |", "|---|---|", *types,
+    ])  # fmt: skip
 
 
 def figures() -> str:

@@ -180,7 +180,7 @@ def _merged(
     from forensics.checkpoint.opening import open_location
 
     label = opening.label
-    base = open_location(opening.base, replace(opening, base="", place=None, label=f"the base of {label}"))
+    base = open_location(opening.base, replace(opening, base="", label=f"the base of {label}"))
     files = [file, *(replace(one, source=Renamed(one.source, f"base/{one.name}")) for one in base.files)]
     tensors, unplaced = _patched((p.stored for p in base.plan.tensors), adapter)
     if unplaced and len(unplaced) == len(adapter.updates) + len(adapter.whole):

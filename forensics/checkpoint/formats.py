@@ -61,6 +61,17 @@ TORCH = Format(
 FORMATS = (SAFETENSORS, TORCH, GGUF)
 
 
+PLACES = (
+    ("folder", "config, tokenizer, card and weights beside each other, as loaders take them"),
+    ("one file", "weights without their neighbours; a split GGUF brings its other parts"),
+    ("hub cache snapshot", "its links into `blobs/` are followed, no others"),
+    ("hub id", "`org/name[@revision]`, pinned to a commit; read in place, whole or with `--remote` in part"),
+    ("adapter", "LoRA, rank-stabilised, DoRA; merged with `--base PATH` as it is read, else only described"),
+    ("sketch file", "from `forensics sketch`, in place of the weights"),
+)
+"""Where weights may lie, for the table of formats."""
+
+
 def format_of(name: str, beginning: bytes) -> Format:
     """The format of a file by its first 9 bytes; by its name only where they fit none."""
     length = int.from_bytes(beginning[:8], "little")

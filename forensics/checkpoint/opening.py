@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ class Opening:
     label: str = ""
     layouts: tuple[Layout, ...] | None = None
     """Every known architecture; None for the bundled ones."""
-    place: Place | None = None
-    """Files that the parent process hands in because the location is not on this machine."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """By location: what is not on this machine, as the parent process hands it in."""
     base: str = ""
     """Location of the model that an adapter was made for, as the user named it; empty where they did not."""
 
@@ -47,7 +47,7 @@ def open_checkpoint(
 def open_location(location: str, opening: Opening) -> Checkpoint:
     """See open_checkpoint; what stands at the location decides how it is read."""
     opening = replace(opening, label=opening.label or Path(location).name)
-    place = opening.place or local_place(Path(location), opening.label)
+    place = opening.places.get(location) or local_place(Path(location), opening.label)
     if place.holds(ADAPTER):
         from forensics.checkpoint.adapter import open_adapter
 
@@ -79,7 +79,7 @@ def open_place(place: Place, opening: Opening) -> Checkpoint:
     )
     label = opening.label
     problems = [Problem(where=label, code=p.code, message=p.message) for p in listing.problems]
-    files = _opened(listing, label, problems, alone=bool(single) and len(listing.weights) == 1)
+    files = _opened(listing, label, problems)
     config, tokenizer = _described(place, files, label, problems, silent=bool(single))
     checkpoint = Checkpoint(
         label=label, files=files, config=config, listing=listing, problems=problems, layouts=opening.layouts,
@@ -92,7 +92,7 @@ def open_place(place: Place, opening: Opening) -> Checkpoint:
     return checkpoint
 
 
-def _opened(listing: Listing, label: str, problems: list[Problem], *, alone: bool) -> list[WeightFile]:
+def _opened(listing: Listing, label: str, problems: list[Problem]) -> list[WeightFile]:
     """Every weight file that can be opened; what cannot is a problem, and an error where nothing is left."""
     files = []
     for name in listing.weights:
@@ -100,10 +100,11 @@ def _opened(listing: Listing, label: str, problems: list[Problem], *, alone: boo
             files.append(open_weights(listing.place.open(name)))
             problems += _faults(files[-1], label)
         except CheckpointError as error:
-            if alone:
+            if len(listing.weights) == 1 and not listing.absent:
                 raise
-            shown = f"{display_name(name)}: {error.message}"
-            problems.append(Problem(where=label, code=error.code, message=shown))
+            shown = display_name(name)
+            message = error.message if shown in error.message else f"{shown}: {error.message}"
+            problems.append(Problem(where=label, code=error.code, message=message))
     if any(f.entries for f in files):
         if files[0].format == "gguf":
             from forensics.checkpoint.gguf_split import split_problems
@@ -138,6 +139,8 @@ def _described(
     tokenizer = None
     try:
         raw = read_small(place, "config.json", CONFIG_LIMIT)
+        if raw is None:
+            raw = read_small(place, "params.json", CONFIG_LIMIT)  # Meta's and Mistral's own releases
         config = read_config(raw) if raw is not None else {}
         if files[0].format == "gguf":
             from forensics.checkpoint.gguf_facts import gguf_config, gguf_tokenizer

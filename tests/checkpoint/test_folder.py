@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from forensics.checkpoint import Checkpoint, open_checkpoint
 from forensics.errors import CheckpointError
 from forensics.reading import ReadingDone, read
-from tests.tiny import CONFIG, llama_tensors, write, write_index
+from tests.tiny import CONFIG, Tensors, llama_tensors, write, write_index
 
 SHARD = "model-00001-of-00002.safetensors"
 
@@ -68,8 +69,8 @@ def test_single_file_is_a_checkpoint(tmp_path: Path) -> None:
 ABSENT: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda _: None, "EMPTY"),
     "only a config": (lambda p: (p / "config.json").write_text("{}"), "NO_WEIGHTS"),
-    "only a pickle": (lambda p: (p / "pytorch_model.bin").write_bytes(b"\x80\x04."), "PICKLE_ONLY"),
-    "only a GGUF": (lambda p: (p / "model.Q4_K_M.gguf").write_bytes(b"GGUF\3\0\0\0"), "GGUF_ONLY"),
+    "only a pickle": (lambda p: (p / "pytorch_model.bin").write_bytes(b"\x80\x04."), "PICKLE_STACK"),
+    "only a GGUF": (lambda p: (p / "model.Q4_K_M.gguf").write_bytes(b"GGUF\3\0\0\0"), "GGUF_TRUNCATED"),
     "an index that is no JSON": (lambda p: (p / "model.safetensors.index.json").write_text("{"), "JSON"),
     "an index without a map": (lambda p: (p / "model.safetensors.index.json").write_text("{}"), "INDEX"),
     "an index of nothing": (lambda p: write_index(p, {}), "NO_WEIGHTS"),
@@ -82,12 +83,12 @@ ABSENT: dict[str, tuple[Callable[[Path], object], str]] = {
     "an index of ten thousand shards": (lambda p: write_index(p, {f"t{i}": f"s{i}" for i in range(10_000)}), "INDEX"),
     "an index of missing shards": (lambda p: write_index(p, {"a": "x.safetensors"}), "NO_WEIGHTS"),
     "weights that are a folder": (lambda p: (p / "model.safetensors").mkdir(), "EMPTY"),
-    "weights that are a pipe": (lambda p: os.mkfifo(p / "model.safetensors"), "NO_WEIGHTS"),
+    "weights that are a pipe": (lambda p: os.mkfifo(p / "model.safetensors"), "NOT_A_FILE"),
     "weights of no tensor": (
         lambda p: (p / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}"),
         "NO_WEIGHTS",
     ),
-    "a link in a circle": (lambda p: (p / "model.safetensors").symlink_to("model.safetensors"), "NO_WEIGHTS"),
+    "a link in a circle": (lambda p: (p / "model.safetensors").symlink_to("model.safetensors"), "PATH_ESCAPE"),
 }  # fmt: skip
 
 
@@ -103,18 +104,18 @@ def test_folder_without_readable_weights_is_refused(
     assert time.monotonic() - began < 2
 
 
-PICKLED = {
-    "GGUF": (b"GGUF\3\0\0\0" + bytes(64), "GGUF_ONLY"),
-    "zip": (b"PK\x03\x04" + b"\x14" * 64, "PICKLE_ONLY"),
-    "pickle": (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19." * 4, "PICKLE_ONLY"),
+FOREIGN = {
+    "GGUF": (b"GGUF\3\0\0\0" + bytes(64), "NO_WEIGHTS"),
+    "zip": (b"PK\x03\x04" + b"\x14" * 64, "TORCH_ZIP_TRUNCATED"),
+    "pickle": (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19." * 4, "TORCH_LEGACY_VERSION"),
     "text": (b"hello, this is no checkpoint", "ST_HEADER_TOO_LARGE"),
     "empty": (b"", "ST_TRUNCATED"),
 }
 
 
-@pytest.mark.parametrize(("content", "code"), PICKLED.values(), ids=PICKLED)
+@pytest.mark.parametrize(("content", "code"), FOREIGN.values(), ids=FOREIGN)
 def test_foreign_file_is_refused_by_what_it_is(content: bytes, code: str, tmp_path: Path) -> None:
-    """A single file in a known format that is not read is refused by its name, whatever its ending."""
+    """A file that is spoilt is refused as what its bytes say it is, whatever its ending."""
     (tmp_path / "weights.safetensors").write_bytes(content)
     assert refusal(tmp_path / "weights.safetensors").code == code
 
@@ -234,7 +235,7 @@ def test_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     assert (seen["README.md"].sha256, seen["README.md"].note.startswith("not opened")) == ("", True)
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").symlink_to(tmp_path / "b" / "model.safetensors")
-    assert refusal(folder).code == "NO_WEIGHTS"
+    assert refusal(folder).code == "PATH_ESCAPE"
 
 
 def test_hub_cache_links_are_followed(tmp_path: Path) -> None:
@@ -281,7 +282,7 @@ def test_unindexed_weights_are_told(tmp_path: Path) -> None:
     _, done = read_whole(folder)
     notes = {f.name: f.note for f in done.subject.files}
     assert "not examined" in notes["other.safetensors"]
-    assert "pickled" in notes["pytorch_model.bin"]
+    assert "not examined" in notes["pytorch_model.bin"]
     assert notes["model.safetensors"] == notes["config.json"] == ""
 
 
@@ -323,3 +324,70 @@ def test_many_files_and_deep_folders_are_bounded(tmp_path: Path, monkeypatch: py
     assert codes(checkpoint) == {"TOO_MANY_FILES"}
     assert done.subject.recognised == done.subject.parameters
     assert all("hidden" not in f.name for f in done.subject.files)
+
+
+def pickled(folder: Path, tensors: Tensors) -> None:
+    """The same names as a PyTorch file beside the safetensors."""
+    torch.save({name: torch.from_numpy(t) for name, t in tensors.items()}, folder / "pytorch_model.bin")
+
+
+def test_two_sets_of_weights_that_differ_are_told(tmp_path: Path) -> None:
+    """Weights for another loader that are others are told by a difference in sampled bytes; the first set is read."""
+    folder = write(tmp_path / "a")
+    changed = llama_tensors()
+    changed["model.layers.1.mlp.down_proj.weight"][-1, -1] += 1
+    pickled(folder, changed)
+    checkpoint = open_checkpoint(folder)
+    (told,) = [p.message for p in checkpoint.problems if p.code == "PARSER_DIVERGENCE"]
+    assert "1 of 21 tensors differ, e.g. 'model.layers.1.mlp.down_proj.weight'" in told
+    spec = checkpoint.find("down_proj", 1)
+    assert spec is not None
+    assert checkpoint.matrix(spec)[-1, -1] == llama_tensors()["model.layers.1.mlp.down_proj.weight"][-1, -1]
+
+
+def test_two_sets_of_equal_weights_are_no_divergence(tmp_path: Path) -> None:
+    """The same weights twice are told as such, and as compared by samples only."""
+    folder = write(tmp_path / "a")
+    pickled(folder, llama_tensors())
+    checkpoint = open_checkpoint(folder)
+    assert codes(checkpoint) == {"WEIGHTS_TWICE"}
+    assert "sampled bytes" in checkpoint.problems[0].message
+
+
+def test_second_set_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A second set that is spoilt does not keep the first from being read, and is not called equal."""
+    folder = write(tmp_path / "a")
+    (folder / "pytorch_model.bin").write_bytes(b"PK\x03\x04" + bytes(100))
+    checkpoint, done = read_whole(folder)
+    assert codes(checkpoint) == {"TORCH_ZIP_TRUNCATED", "WEIGHTS_AMBIGUOUS"}
+    assert done.subject.recognised == done.subject.parameters
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_folder_of_pickles_is_read_as_its_safetensors(legacy: bool, tmp_path: Path) -> None:
+    """Pickled weights, zipped or legacy, sharded by their index, give the rows that safetensors give."""
+    folder = write(tmp_path / "a")
+    expected = open_checkpoint(write(tmp_path / "b"))
+    (folder / "model.safetensors").unlink()
+    names = sorted(llama_tensors())
+    weight_map = {}
+    for index in range(2):
+        shard = f"pytorch_model-{index + 1:05}-of-00002.bin"
+        mine = {n: torch.from_numpy(llama_tensors()[n]) for n in names[index::2]}
+        torch.save(mine, folder / shard, _use_new_zipfile_serialization=not legacy)
+        weight_map |= dict.fromkeys(mine, shard)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    checkpoint = open_checkpoint(folder)
+    assert {f.format for f in checkpoint.files} == {"torch"}
+    for spec in expected.specs:
+        mine = checkpoint.find(spec.role, spec.layer)
+        assert mine is not None
+        assert (checkpoint.matrix(mine) == expected.matrix(spec)).all()
+
+
+def test_file_under_a_misleading_name_is_read_as_what_it_is(tmp_path: Path) -> None:
+    """What the bytes say wins over the name, and an oddity says so, since loaders go by the name."""
+    write(tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors").rename(tmp_path / "weights.bin")
+    checkpoint = open_checkpoint(tmp_path / "weights.bin")
+    assert (codes(checkpoint), checkpoint.files[0].format) == ({"MISNAMED"}, "safetensors")
