@@ -112,7 +112,8 @@ def _precision(dtype: str, scale: Part | None, grid: Grid | None, shape: tuple[i
         return "fp8"
     if grid.groups > 1 and scale.dtype in ("U8", "F8_E8M0") and grid.height == 1:
         return "mxfp8"
-    return "fp8-block" if grid.groups > 1 and grid.height > 1 and len(shape) > 1 else "fp8"
+    blocks = grid.height > 1 and (grid.groups > 1 or grid.height < grid.matrix_rows)
+    return "fp8-block" if blocks and len(shape) > 1 else "fp8"
 
 
 def contradiction(stored: Stored, said: Inventory) -> str:
