@@ -93,7 +93,10 @@ class Kernels:
             else:
                 responses = self._gained(spec.layer or 0) @ rows.T
                 part = responses @ responses.T
-            self.growing[spec] = self.growing[spec] + part if spec in self.growing else part
+            if spec in self.growing:
+                self.growing[spec] += part
+            else:
+                self.growing[spec] = part
         self.seen[spec] = self.seen.get(spec, 0) + len(rows)
         if self.seen[spec] == spec.rows:
             self._close(spec)

@@ -62,7 +62,7 @@ Placed = dict[Unit, tuple[int, float, float]]
 
 
 class Neurons:
-    """Hands the legs of each examined MLP or expert to its sampler, with the norm's gain in them."""
+    """Hands the legs of each examined MLP or expert to its sampler, with the norm's gain for them."""
 
     def __init__(self, probe: NeuronMatch, checkpoint: Checkpoint) -> None:
         self.probe, self.checkpoint = probe, checkpoint
@@ -111,18 +111,18 @@ class Neurons:
         sampler = self.samplers.of(unit, lead.rows if lead is not None else 0)
         with np.errstate(all="ignore"):
             if spec.role.endswith(self.lead):
-                sampler.lead(rows * self._gain(unit[0]), start)
+                sampler.lead(rows, start, self._gain(unit[0]))
             else:
-                sampler.follow(rows * self._gain(unit[0]) if self.shape.glu else rows, start)
+                sampler.follow(rows, start, self._gain(unit[0]) if self.shape.glu else None)
         self.samplers.close(unit)
 
-    def _gain(self, layer: int) -> Floats | np.float32:
-        """Gain of the norm in front of the MLP; where attention and MLP share one norm, that one; else 1."""
+    def _gain(self, layer: int) -> Floats | None:
+        """Gain of the norm in front of the MLP; where attention and MLP share one norm, that one; else none."""
         for role in ("mlp_norm", "input_norm"):
             gain = self.checkpoint.vector(role, layer)
             if gain is not None and len(gain) == self.inputs.shape[1]:
                 return gain
-        return np.float32(1.0)
+        return None
 
     def finish(self) -> Sketch:
         """Hashes (n,), units (u, 3), codes (2, M, n), rows (M, k), index (M,), energy (M,); M neurons in all."""

@@ -70,22 +70,21 @@ class Spreads:
     def see(self, spec: TensorSpec, rows: NDArray[np.float32], start: int) -> None:
         """Adds a block to the spread of its matrix and to the energy of its heads."""
         layer = -1 if spec.layer is None else spec.layer
+        energies = self._energies[spec.role, layer]
+        outer = spec.role == "o_proj"
         with np.errstate(all="ignore"):  # hostile values surface as a spread that is not finite
-            self._moments[spec.role, layer].add(rows)
-            energies = self._energies[spec.role, layer]
-            outer = spec.role == "o_proj"
+            plain = alignment.column_energies(rows) if outer else alignment.row_energies(rows)
+            self._moments[spec.role, layer].add(rows, plain)
             size, uneven = divmod(spec.columns if outer else spec.rows, energies.size)
             if uneven or not size:
                 energies.fill(np.nan)
             elif outer:
-                columns = np.einsum("ij,ij->j", rows, rows).astype(np.float64)
-                energies += columns.reshape(energies.size, size).sum(axis=1)
+                energies += plain.astype(np.float64).reshape(energies.size, size).sum(axis=1)
             else:
                 head = np.arange(start, start + len(rows)) // size
                 gain = self._gains[layer]
-                folded = alignment.row_energies(
-                    rows, gain if gain is not None and gain.size == spec.columns else None
-                )
+                fits = gain is not None and gain.size == spec.columns
+                folded = alignment.row_energies(rows, gain) if fits else plain
                 energies += np.bincount(head, weights=folded, minlength=energies.size)
 
     def finish(self) -> Sketch:

@@ -24,7 +24,7 @@ from forensics.alignment.kernels import (
     usable_anchors,
     whitener,
 )
-from forensics.alignment.moments import Moments, dispersion, row_energies
+from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
 from forensics.alignment.neuron_arrays import units_from_arrays, units_to_arrays
 from forensics.alignment.neuron_pairs import (
     LayerMatch,
@@ -61,6 +61,7 @@ __all__ = [
     "centre",
     "chernoff",
     "circuit_correlations",
+    "column_energies",
     "combine",
     "detrend",
     "dispersion",

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 FAR_FROM_ZERO = 1e-3
 """Share of the mean square that the squared mean may be before blocks are centred ahead of squaring."""
-PIECE = 1 << 16
-"""Elements squared at a time."""
+
+Floats32 = NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -23,15 +23,21 @@ class Moments:
     mean: float = 0.0
     squares: float = 0.0
 
-    def add(self, rows: NDArray[np.float32]) -> None:
-        """Takes one more block, shape (n, columns); sums within a row are float32, all else float64."""
+    def add(self, rows: Floats32, energies: Floats32 | None = None) -> None:
+        """Takes one more block, shape (n, columns); `energies` are sums of its squares, if they are at hand.
+
+        Sums within a row (or a column, if energies are by column) are float32, all else float64.
+        """
         size, shift = rows.size, 0.0
         if not size:
             return
-        mean, squares = _sums(rows)
+        if energies is None:
+            energies = row_energies(rows)
+        mean, squares = _mean(rows), float(energies.sum(dtype=np.float64))
         if mean**2 * size > FAR_FROM_ZERO * squares:
             shift = float(np.float32(mean))
-            mean, squares = _sums(rows - np.float32(mean))
+            rows = rows - np.float32(mean)
+            mean, squares = _mean(rows), float(row_energies(rows).sum(dtype=np.float64))
         step, total = shift + mean - self.mean, self.count + size
         self.squares += max(0.0, squares - size * mean**2) + step**2 * self.count * size / total
         self.mean += step * size / total
@@ -43,28 +49,25 @@ class Moments:
         return math.sqrt(self.squares / max(1, self.count - 1))
 
 
-def row_energies(rows: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+def row_energies(rows: Floats32, scale: Floats32 | None = None) -> Floats32:
     """Sum of squares of each row, its columns multiplied by `scale` first; shape (n, columns) to (n,).
 
-    Works through pieces that stay in the processor's cache: a temporary the size of the block costs ten times more.
+    Every row is summed alike, so that equal rows have equal energies wherever they stand in a block. Blocks are best
+    given small enough for the processor's cache, as the reading pass does: a larger temporary costs ten times more.
     """
     if scale is None:
-        return np.einsum("ij,ij->i", rows, rows)
-    weights = np.square(scale)
-    step = max(1, PIECE // max(1, rows.shape[1]))
-    buffer = np.empty((min(step, len(rows)), rows.shape[1]), np.float32)
-    energies = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), step):
-        piece = rows[start : start + step]
-        np.multiply(piece, piece, out=buffer[: len(piece)])
-        energies[start : start + step] = buffer[: len(piece)] @ weights
-    return energies
+        return np.vecdot(rows, rows)
+    return np.vecdot(np.square(rows), np.square(scale))
 
 
-def _sums(rows: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean and sum of squares of a block."""
-    mean = float(rows.sum(axis=1).sum(dtype=np.float64)) / rows.size
-    return mean, float(row_energies(rows).sum(dtype=np.float64))
+def column_energies(rows: Floats32) -> Floats32:
+    """Sum of squares of each column; shape (n, columns) to (columns,)."""
+    return np.ones(len(rows), np.float32) @ np.square(rows)
+
+
+def _mean(rows: Floats32) -> float:
+    """Mean of a block; a product with ones is the quickest sum."""
+    return float((rows @ np.ones(rows.shape[1], np.float32)).sum(dtype=np.float64)) / rows.size
 
 
 def dispersion(energies: Sequence[NDArray[np.float32]], columns: int) -> float | None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.alignment.kernels import TINY
+from forensics.alignment.moments import row_energies
 
 Floats32 = NDArray[np.float32]
 Unit = tuple[int, int]
@@ -51,11 +52,14 @@ class UnitSampler:
     missed: bool = False
     """Whether the second leg went by before the lead had decided; `again` then takes it anew."""
     norms: Floats32 = field(init=False)
+    highest: Floats32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    """The `most` largest distinct norms so far, ascending."""
     lead_left: int = field(init=False)
     follow_left: int = field(init=False)
     lead_rows: dict[int, Floats32] = field(default_factory=dict)
     follow_rows: dict[int, Floats32] = field(default_factory=dict)
     answers: Floats32 | None = None
+    choice: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         self.norms = np.full(self.neurons, np.nan, np.float32)
@@ -73,23 +77,25 @@ class UnitSampler:
         """Whether both legs were seen whole."""
         return self.lead_left == 0 == self.follow_left
 
-    def lead(self, rows: Floats32, start: int) -> None:
-        """Takes a block (n, width) of the leg that decides, gain already in it."""
+    def lead(self, rows: Floats32, start: int, gain: Floats32 | None = None) -> None:
+        """Takes a block (n, width) of the leg that decides, and the gain of what it is given, (width,) or none."""
         span = slice(start, start + len(rows))
-        # Row by row alike, so that equal rows get equal norms wherever they stand.
-        squares = np.square(rows).sum(axis=1)
+        squares = row_energies(rows, gain)
         if self.subtract_mean:
-            squares = squares - rows.sum(axis=1) ** 2 / rows.shape[1]
+            sums = np.vecdot(rows, np.ones(rows.shape[1], np.float32) if gain is None else gain)
+            squares = squares - sums**2 / rows.shape[1]
         usable = np.isfinite(squares) & (squares > TINY)
-        self.norms[span] = np.where(usable, np.sqrt(np.where(usable, squares, 0.0)), 0.0)
+        norms = np.where(usable, np.sqrt(np.where(usable, squares, 0.0)), 0.0).astype(np.float32)
+        self.norms[span] = norms
+        self.highest = np.unique(np.concatenate([self.highest, norms[norms > 0]]))[-self.most :]
         self.lead_left -= len(rows)
-        least = self._least()
-        self.lead_rows |= {start + int(i): rows[i].copy() for i in np.flatnonzero(self.norms[span] >= least)}
+        self.lead_rows |= self._kept(rows, start, gain)
         if len(self.lead_rows) > 2 * self.most:
+            least = self._least()
             self.lead_rows = {i: row for i, row in self.lead_rows.items() if self.norms[i] >= least}
 
-    def follow(self, rows: Floats32, start: int) -> None:
-        """Takes a block of the second leg: up rows with the gain in them, or down rows as they are."""
+    def follow(self, rows: Floats32, start: int, gain: Floats32 | None = None) -> None:
+        """Takes a block of the second leg: up rows and the gain of what they are given, or down rows."""
         span = slice(start, start + len(rows))
         self.follow_left -= len(rows)
         if self.outputs:
@@ -99,20 +105,23 @@ class UnitSampler:
                 self.answers = part if self.answers is None else self.answers + part
             return
         self.missed |= bool(np.isnan(self.norms[span]).any())
-        least = self._least()
-        self.follow_rows |= {
-            start + int(i): rows[i].copy() for i in np.flatnonzero(self.norms[span] >= least)
-        }
+        self.follow_rows |= self._kept(rows, start, gain)
+
+    def _kept(self, rows: Floats32, start: int, gain: Floats32 | None) -> dict[int, Floats32]:
+        """Rows of a block whose neurons can still be chosen, by neuron, the gain in them."""
+        places = np.flatnonzero(self.norms[start : start + len(rows)] >= self._least()).tolist()
+        return {start + i: rows[i].copy() if gain is None else rows[i] * gain for i in places}
 
     def _least(self) -> float:
         """The smallest norm that can still be chosen."""
-        distinct = np.unique(self.norms[self.norms > 0])
-        return float(distinct[-self.most]) if len(distinct) >= self.most else TINY
+        return float(self.highest[0]) if len(self.highest) >= self.most else TINY
 
     def chosen(self) -> NDArray[np.intp]:
         """Rows chosen, by falling norm; of rows of equal norm (copies) one, so that no order leaks from ties."""
-        distinct, first = np.unique(self.norms, return_index=True)
-        return first[distinct > 0][::-1][: self.most].astype(np.intp)
+        if self.choice is None or self.lead_left:
+            distinct, first = np.unique(self.norms, return_index=True)
+            self.choice = first[distinct > 0][::-1][: self.most].astype(np.intp)
+        return self.choice
 
     def sampled(self, projection: Floats32) -> SampledUnit:
         """The sample, without neurons that answer nothing; `projection` (width, k) is one for all of a width."""

@@ -15,7 +15,7 @@ ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 SHORT_NAMES = {"F64": "f64", "F32": "f32", "F16": "f16", "BF16": "bf16", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
 
 
-def to_float32(raw: bytes, dtype: str) -> NDArray[np.float32]:
+def to_float32(raw: bytes | memoryview, dtype: str) -> NDArray[np.float32]:
     """Little-endian bytes of `dtype` as a flat float32 array; f64 beyond float32's range becomes infinite."""
     if dtype == "F32":
         return np.frombuffer(raw, dtype="<f4")
