@@ -103,7 +103,7 @@ def test_a_layer_for_further_tokens_is_set_aside() -> None:
     raw = composed([], [tensor(n, [8], 0, 32 * i) for i, n in enumerate(names)], bytes(32 * len(names)))
     plan = plan_for([open_gguf(Bytes(raw))], {"model_type": "glm4_moe"}, bundled_layouts())
     assert {s.layer for s in plan.specs} == {0, 1, None}
-    assert [u.name for u in plan.unexamined] == ["blk.2.*", "blk.2.nextn.eh_proj.weight"]
+    assert plan.unexamined[0].name == "blk.2.*"
 
 
 def test_marks_of_further_tokens_among_other_names_are_no_traceback() -> None:
@@ -115,4 +115,5 @@ def test_marks_of_further_tokens_among_other_names_are_no_traceback() -> None:
     ]
     raw = composed([], [tensor(n, [8], 0, 32 * i) for i, n in enumerate(names)], bytes(32 * len(names)))
     plan = plan_for([open_gguf(Bytes(raw))], {"model_type": "gpt2"}, bundled_layouts())
-    assert "h.5.ln_1.weight.*" in [u.name for u in plan.unexamined]
+    assert any(u.name.startswith("h.5.ln_1.weight") for u in plan.unexamined)
+    assert {s.layer for s in plan.specs} == {0, 1, 2, 3, 4, None}

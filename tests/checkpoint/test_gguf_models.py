@@ -186,7 +186,9 @@ def test_a_pair_is_undone_only_where_the_architecture_has_pairs(
     file.close()
 
 
-def test_a_config_beside_the_file_cannot_change_how_it_is_read(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_config_beside_the_file_cannot_change_how_it_is_read(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     """llama.cpp goes by the header alone, so a decoy config.json must not keep pairs from being undone."""
     folder = folder_of("llama", folders)
     exported("llama", folder, tmp_path / "model.gguf")
