@@ -41,8 +41,12 @@ def tower(name: str) -> str:
     return found[0][:200] if found else ""
 
 
-def further(name: str) -> str:
-    """The module of its own for multi-token prediction that a tensor belongs to, or an empty text."""
+def further(name: str, layers: frozenset[int]) -> str:
+    """The module for multi-token prediction that a tensor belongs to, or an empty text; `layers` as below."""
+    bare = PREFIX.sub("", name)
+    layer = LAYER.match(bare)
+    if layer and int(layer[1]) in layers:
+        return name[: len(name) - len(bare) + layer.end() - 1][:200]
     found = FURTHER.match(name)
     return found[0][:200] if found else ""
 
@@ -61,12 +65,6 @@ def further_layers(names: Iterable[str]) -> frozenset[int]:
     ordinary = every - marked
     found = frozenset(n for n in marked if n > max(ordinary, default=n))
     return found if len(found) <= min(FURTHER_LIMIT, len(ordinary)) else frozenset()
-
-
-def layer_of(name: str) -> str:
-    """A tensor's name up to the number of its layer; the whole name where it has none."""
-    found = LAYER.search(name)
-    return name[: found.end() - 1][:200] if found else name[:200]
 
 
 class Aside:

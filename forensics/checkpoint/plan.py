@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from forensics.checkpoint.apart import FURTHER_REASON, Aside, further, further_layers, layer_of, tower
+from forensics.checkpoint.apart import FURTHER_REASON, Aside, further, further_layers, tower
 from forensics.checkpoint.assembly import assembled
 from forensics.checkpoint.choosing import choose
 from forensics.checkpoint.codec import Codec, Patched, Plain, Turned, Unpaired
@@ -91,8 +91,8 @@ def plan_for(
         if module:
             aside.add(module, "not a part of the language model", stored.elements)
             apart += stored.elements
-        elif reason == FURTHER_REASON or (not match and further(stored.name)):
-            aside.add(further(stored.name) or layer_of(stored.name), FURTHER_REASON, stored.elements)
+        elif not segments and (module := further(stored.name, reading.further)):
+            aside.add(module, FURTHER_REASON, stored.elements)
         elif reason and role != BUFFER:
             left.append(Unexamined(name=stored.name[:200], reason=reason))
         planned.append(
