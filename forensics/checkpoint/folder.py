@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forensics.checkpoint.config import parse_json
+from forensics.checkpoint.gguf_split import split_parts
 from forensics.checkpoint.place import FILES_LIMIT, Place, display_name, proper, read_small
 from forensics.errors import CheckpointError
 from forensics.records import Problem
@@ -19,8 +20,6 @@ NO_WEIGHTS = re.compile(
 )
 """Files that end like weights and are none of the model's."""
 ADAPTER = "adapter_config.json"
-PART = re.compile(r"(?P<stem>.*)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
-"""Name of one part of a split GGUF."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +86,8 @@ def gguf_sets(names: Sequence[str]) -> list[list[str]]:
     """GGUF files that belong together, each set and its parts in name order."""
     sets: dict[tuple[str, str], list[str]] = {}
     for name in sorted(names):
-        part = PART.fullmatch(name)
-        sets.setdefault((part["stem"], part["count"]) if part else (name, ""), []).append(name)
+        part = split_parts(name)
+        sets.setdefault((part[0], str(part[2])) if part else (name, ""), []).append(name)
     return list(sets.values())
 
 
