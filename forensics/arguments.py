@@ -62,6 +62,25 @@ def _adapted(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _remembering(command: argparse.ArgumentParser) -> None:
+    place = command.add_mutually_exclusive_group()
+    place.add_argument(
+        "--cache-dir", metavar="DIR", type=_named,
+        help="where sketches are kept for the next case (default: $FORENSICS_CACHE or ~/.cache/forensics)",
+    )  # fmt: skip
+    place.add_argument("--no-cache", action="store_true", help="read everything and keep nothing")
+    trust = command.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--trust-mtime", dest="trust", action="store_const", const="mtime", default="unchanged",
+        help="take files of the same size and modification time for those read before (default: only files that "
+        "cannot have been written since)",
+    )  # fmt: skip
+    trust.add_argument(
+        "--rehash", dest="trust", action="store_const", const="rehash",
+        help="hash every file again, and reuse only what still has the same digest",
+    )  # fmt: skip
+
+
 def _choice(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--probes", nargs="+", metavar="ID", default=[], help="only these probes (default: all)"
@@ -103,6 +122,7 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     _adapted(command)
     _choice(command)
+    _remembering(command)
     _shared(command)
     command.add_argument(
         "--strict", action="store_true", help="exit 3 if a probe failed or a plugin did not load"
@@ -147,6 +167,7 @@ def _sketch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="the sketch file to write")
     _adapted(command)
     _choice(command)
+    _remembering(command)
     _shared(command)
 
 
@@ -154,8 +175,8 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command = commands.add_parser(
         "inspect",
         help="say what would be examined of a checkpoint",
-        description="Opens a checkpoint, reads headers and small files only, and prints format, architecture, precision, "
-        "roles recognised and not, coverage, and oddities.",
+        description="Opens a checkpoint, reads headers and small files only, and prints format, architecture, "
+        "precision, roles recognised and not, coverage, and oddities.",
     )
     command.add_argument("path", metavar="PATH", help=PATHS)
     _adapted(command)

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from forensics.errors import CaseError, CheckpointError
 
 Role: TypeAlias = Literal["suspect", "candidate", "control"]
+Trust: TypeAlias = Literal["unchanged", "mtime", "rehash"]
 
 LABEL = re.compile(r"(?P<label>[^=/\\]{1,120})=(?P<path>.+)", re.DOTALL)
 LABEL_LIMIT = 200
@@ -46,6 +47,17 @@ def _clean(label: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remembering:
+    """Where earlier readings are kept and when they are believed; it never changes what a dossier says."""
+
+    folder: str = ""
+    """Empty for the usual place."""
+    trust: Trust = "unchanged"
+    """`unchanged`: files that cannot have been written since; `mtime`: of equal size and modification time; `rehash`:
+    only what hashes to the same again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """Everything that decides what a dossier says, besides the checkpoints themselves."""
 
@@ -60,6 +72,8 @@ class Request:
     """Location of the model for which adapters among the checkpoints were made; empty where none was named."""
     quick: bool = False
     """A first look: only what the probes cannot do without is read."""
+    remember: Remembering | None = None
+    """None to read everything and keep nothing."""
     case_id: str = ""
     only_bundled: bool = False
     generated_at: str | None = None
@@ -71,6 +85,13 @@ class Request:
             yield named, "candidate"
         for named in self.controls:
             yield named, "control"
+
+    def require_outside(self, folder: Path, what: str) -> None:
+        """CaseError where `folder` lies inside a checkpoint of the case, which is not ours to write to."""
+        places = [(named.label, named.path) for named, _ in self.subjects()]
+        for label, path in (*places, ("the base", Path(self.base or os.devnull))):
+            if os.path.isdir(path) and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path)):
+                raise CaseError(f"{what} lies inside {label}", "name a folder outside every checkpoint")
 
     def checked(self) -> Request:
         """Itself, or an error that says how to put the question right."""

@@ -104,6 +104,7 @@ def _run_notes(done: Investigated, request: Request) -> bytes:
     """What belongs to this run and not to the record: host, absolute paths, timings."""
     notes: Mapping[str, Any] = {
         "arguments": sys.argv[1:],
+        "digests": dict(done.digests),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),

@@ -74,7 +74,7 @@ def _print(text: str) -> None:
 
 
 def _request(given: argparse.Namespace, suspect: str) -> Request:
-    from forensics.case import Named, Request
+    from forensics.case import Named, Remembering, Request
 
     return Request(
         suspect=Named.parse(suspect),
@@ -84,6 +84,7 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
         parameters={"prompts": _prompts(given.prompts)} if given.prompts else {},
         base=given.base,
         quick=getattr(given, "quick", False),
+        remember=None if given.no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
         case_id=getattr(given, "case_id", "")[:200],
         only_bundled=given.only_bundled,
         generated_at=_generated_at(),
@@ -142,7 +143,7 @@ def investigate(given: argparse.Namespace) -> int:
     with casefiles.writing(folder):
         record = casefiles.write_record(folder, done, request)
     _print(record.decode().rstrip("\n") if given.json else _summary(done.dossier))
-    _warn(done.dossier.problems)
+    _warn((*done.notes, *done.dossier.problems))
     with casefiles.writing(folder):
         warnings = casefiles.render(folder, done, record)
     for warning in warnings:

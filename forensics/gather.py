@@ -22,7 +22,9 @@ from forensics.probe import SketchProbe
 from forensics.readings import Abstention, Failure, Outcome, Reason
 from forensics.records import Problem, Subject
 from forensics.registry import Offered
+from forensics.remembered import Memory
 from forensics.sketches import is_sketch_file, load
+from forensics.visits import Visit, visited
 
 READ_LIMIT = 600.0
 READ_SPEED = 20e6
@@ -54,6 +56,13 @@ class Read:
     absent: dict[str, Outcome] = field(default_factory=dict)
     """Outcomes of probes whose own worker failed on this subject."""
 
+    def begin_again(self) -> None:
+        """Forgets what was found so far."""
+        self.subject = _blank(self.named, self.role)
+        self.sketches.clear()
+        self.problems.clear()
+        self.absent.clear()
+
     @property
     def is_sketch(self) -> bool:
         """Whether only a sketch was handed over."""
@@ -72,6 +81,9 @@ class Gatherer:
     lock: threading.Lock = field(default_factory=threading.Lock)
     precisions: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """By (probe, candidate): from which precisions suspect and candidate were read."""
+    memory: Memory = field(default_factory=Memory)
+    digests: dict[str, str] = field(default_factory=dict)
+    """By label: how the digest of a checkpoint came about in this run."""
 
     def _job(self, task: str, probes: list[str], **rest: Any) -> dict[str, Any]:
         settings = {
@@ -104,16 +116,45 @@ class Gatherer:
     def read(self, index: int, item: tuple[Named, Role]) -> Read:
         """One subject: shared pass first, then each lone probe."""
         named, role = item
-        blank = Subject(label=named.label, role=role, form="unreadable")
-        found = Read(named=named, role=role, subject=blank)
+        found = Read(named=named, role=role, subject=_blank(named, role))
         if is_sketch_file(named.path):
             self._take_sketch(found)
             return found
-        together = [i for i in self.sketching() if not self.alone(i)]
-        self._read_shared(found, self.scratch / f"{index}.sketch", together)
-        for probe in [i for i in self.sketching() if self.alone(i)] if not found.error else []:
-            self._read_alone(found, self.scratch / f"{index}.{probe}.sketch", probe)
+        lone = [i for i in self.sketching() if self.alone(i)]
+        visit = visited(self.memory, str(named.path), named.label, self.sketching())
+        self._read_together(found, visit, self.scratch / f"{index}.sketch", lone)
+        for probe in lone if not found.error else []:
+            if probe not in visit.sketches:
+                out = self.scratch / f"{index}.{probe}.sketch"
+                self._read_alone(found, out, [probe])
+                visit.keep_sketches(out)
+        if not found.error:
+            found.sketches += visit.write(self.scratch / f"{index}.remembered.sketch", found.subject.digest)
+            self.digests[named.label] = visit.how
         return found
+
+    def _read_together(self, found: Read, visit: Visit, out: Path, lone: list[str]) -> None:
+        """What the bundled probes share: one pass, or what is remembered of an earlier one and probes it lacks."""
+        together = [i for i in self.sketching() if i not in lone]
+        missing = [i for i in together if i not in visit.sketches]
+        if visit.trusted and visit.subject:
+            found.subject = _relabelled(visit.subject, found, form=visit.subject.form)
+            found.problems += visit.problems
+            size = max(1, sum(f.size for f in found.subject.files))
+            self.watch.reading(found.named.label, size, size)
+            if not missing or self._read_alone(found, out, missing):
+                visit.keep_sketches(out)
+                return
+            found.begin_again()
+            visit.forget()
+        self._read_shared(found, out, missing if visit.subject else together)
+        if not found.error and not visit.confirm(found.subject, lone) and missing != together:
+            found.begin_again()
+            self._read_shared(found, out, together)
+            if not found.error:
+                visit.confirm(found.subject, lone)
+        if not found.error:
+            visit.keep(found.subject, found.problems, out)
 
     def _take_sketch(self, found: Read) -> None:
         try:
@@ -127,6 +168,7 @@ class Gatherer:
             return
         found.subject = _relabelled(book.subject, found, form="sketch")
         found.sketches.append(found.named.path)
+        self.digests[found.named.label] = "as the sketch file says"
 
     def _read_shared(self, found: Read, out: Path, probes: list[str]) -> None:
         label = found.named.label
@@ -157,9 +199,11 @@ class Gatherer:
                 code="WORKER",
             )
 
-    def _read_alone(self, found: Read, out: Path, probe: str) -> None:
+    def _read_alone(self, found: Read, out: Path, probes: list[str]) -> bool:
+        """Sketches by probes that take no part in a pass, by its digest; where it fails, a failure of each."""
         label = found.named.label
-        self.watch.examining(probe, label)
+        for probe in probes:
+            self.watch.examining(probe, label)
         errors: list[str] = []
 
         def listen(message: Mapping[str, Any]) -> None:
@@ -168,20 +212,23 @@ class Gatherer:
 
         job = self._job(
             "read",
-            [probe],
+            probes,
             location=str(found.named.path),
             label=label,
             out=str(out),
             digest=found.subject.digest,
         )
-        end = jobs.run(job, limit=self.offered[probe].probe.time_limit, listen=listen)
+        limit = READ_LIMIT + _size(found.named.path) / READ_SPEED
+        limits = [self.offered[i].probe.time_limit if self.alone(i) else limit for i in probes]
+        end = jobs.run(job, limit=max(limits), listen=listen)
         with self.lock:
-            self.seconds[f"read {label} for {probe}"] = end.seconds
+            self.seconds[f"read {label} for {', '.join(probes)}"[:200]] = end.seconds
         if end.done and out.exists():
             found.sketches.append(out)
-        else:
-            detail = f"{label}: {end.detail or '; '.join(errors)}"
-            found.absent[probe] = Failure(error=end.error or "ERROR", detail=detail[:1000])
+            return True
+        detail = f"{label}: {end.detail or '; '.join(errors)}"
+        found.absent |= {i: Failure(error=end.error or "ERROR", detail=detail[:1000]) for i in probes}
+        return False
 
     def compare(self, suspect: Read, other: Read) -> dict[str, Outcome]:
         """Outcome of every probe for one candidate or control, by probe id."""
@@ -248,6 +295,10 @@ class Gatherer:
         detail = end.detail or "; ".join(errors) or "the worker gave no outcome"
         failure = Failure(error=end.error or "no-answer", detail=detail[:1000])
         outcomes |= {i: heard.get(i, failure) for i in probes}
+
+
+def _blank(named: Named, role: Role) -> Subject:
+    return Subject(label=named.label, role=role, form="unreadable")
 
 
 def _relabelled(subject: Subject, found: Read, *, form: Any) -> Subject:

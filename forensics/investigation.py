@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from forensics.gather import Gatherer, Read, Watch
 from forensics.readings import Outcome
 from forensics.records import Case, Dossier, Environment, Finding, ProbeUsed, Problem, Tool
 from forensics.registry import OURS, Offered, Registry
+from forensics.remembered import Memory
 
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "pluggy", "pydantic",
@@ -29,6 +30,10 @@ class Investigated:
 
     dossier: Dossier
     seconds: Mapping[str, float]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """By label: whether a checkpoint was read in this run or is remembered (not part of the record)."""
+    notes: tuple[Problem, ...] = ()
+    """What the user should know of this run and the record does not hold."""
 
 
 class Silence:
@@ -57,7 +62,10 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
     reference = weighing.load_reference(offered_references)
     told = _Told(registry, watch or Silence())
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
-        gatherer = Gatherer(request=request, offered=offered, scratch=Path(scratch), watch=told)
+        memory = Memory.of(request, registry.readers(), offered, Path(scratch))
+        gatherer = Gatherer(
+            request=request, offered=offered, scratch=Path(scratch), watch=told, memory=memory
+        )
         reads = gatherer.read_all()
         suspect, others = reads[0], reads[1:]
         _require_readable(suspect, others)
@@ -88,7 +96,12 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         environment=_environment(registry, weighed),
     )
     # As it reads from the file, so that the first report and every later one are the same function of the same record.
-    return Investigated(dossier=decode(encode(dossier)), seconds=gatherer.seconds)
+    return Investigated(
+        dossier=decode(encode(dossier)),
+        seconds=gatherer.seconds,
+        digests=gatherer.digests,
+        notes=tuple(memory.notes),
+    )
 
 
 def _environment(registry: Registry, weighed: weighing.Weighed) -> Environment:

@@ -119,6 +119,8 @@ class Named:
     api: ClassVar[int] = API
     isolated: ClassVar[bool] = False
     """Whether it runs in a worker of its own: for probes that hand hostile input to other libraries."""
+    knows_label: ClassVar[bool] = False
+    """Whether what it keeps depends on the checkpoint's label, and not only on its files."""
     time_limit: ClassVar[float] = 600.0
     """Seconds its own worker may take, for strangers' and isolated probes."""
 

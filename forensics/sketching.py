@@ -12,6 +12,7 @@ from forensics.gather import Gatherer, Watch
 from forensics.probe import Sketch
 from forensics.records import Problem
 from forensics.registry import Registry
+from forensics.remembered import Memory
 from forensics.sketches import SketchBook, load, save
 
 
@@ -28,7 +29,10 @@ def sketch_checkpoint(
         raise CaseError(f"{out} lies inside the checkpoint", "name a file elsewhere with -o")
     offered = registry.chosen(request.probes, request.parameters)
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
-        gatherer = Gatherer(request=request, offered=offered, scratch=Path(scratch), watch=watch)
+        memory = Memory.of(request, registry.readers(), offered, Path(scratch))
+        gatherer = Gatherer(
+            request=request, offered=offered, scratch=Path(scratch), watch=watch, memory=memory
+        )
         read = gatherer.read(0, (named, "suspect"))
         if read.error:
             raise read.error
@@ -46,4 +50,4 @@ def sketch_checkpoint(
         for probe, outcome in read.absent.items()
         if outcome.kind != "measurement"
     ]
-    return book, [*registry.problems, *read.problems, *failed]
+    return book, [*memory.notes, *registry.problems, *read.problems, *failed]

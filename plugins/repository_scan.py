@@ -72,6 +72,7 @@ class RepositoryScan(SketchProbe):
         "listed and not counted, nor are the class names and configuration files that an architecture requires."
     )
     needs: ClassVar[str] = "text files beside the weights"
+    knows_label: ClassVar[bool] = True
     expected: ClassVar[str] = (
         "Derived and declared: the parent's name or licence, often its copyright lines. Derived and undeclared: "
         "nothing, or a forgotten line. Unrelated: nothing, or the candidate's name in a comparison."
