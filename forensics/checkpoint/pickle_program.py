@@ -103,7 +103,9 @@ class Program(Stack):
         """A tuple of the last `count` values."""
         if len(self._stack) < count:
             raise self._fault("PICKLE_STACK", "takes a value where there is none")
-        self._stack[-count:] = [tuple(self._stack[-count:])]
+        items = tuple(self._stack[-count:])
+        del self._stack[-count:]
+        self._stack.append(items)
 
     def tuple_marked(self) -> None:
         """A tuple of everything above the mark."""

@@ -37,7 +37,8 @@ class Tape:
         if position + length - self._origin > TAPE_LIMIT:
             message = f"the pickles of {self.shown} are larger than {TAPE_LIMIT} bytes"
             raise CheckpointError(message, code="PICKLE_BUDGET")
-        self._buffer = self.source.read(position, min(max(length, self._chunk), self.end - position))
+        room = min(self.end - position, TAPE_LIMIT - (position - self._origin))
+        self._buffer = self.source.read(position, min(max(length, self._chunk), room))
         self._start, self._at = position, 0
         self._chunk = min(2 * self._chunk, CHUNK)
 
