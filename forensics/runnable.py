@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from forensics.checkpoint.layout import bundled_layouts
 from forensics.probe import Abstain
 from forensics.readings import Reason
 
@@ -67,6 +68,15 @@ ACTIVATIONS = (
     "gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "swish",
 )  # fmt: skip
 ACTIVATION_KEYS = ("hidden_act", "hidden_activation", "activation_function")
+RUNS = frozenset(
+    {
+        "aquila", "deepseek", "gemma", "gemma2", "gemma3", "gemma3_text", "gpt2", "gpt_neox", "granite", "internlm",
+        "llama", "ministral", "mistral", "mixtral", "olmoe", "phi3", "qwen2", "qwen2_5", "qwen2_moe", "qwen3",
+        "qwen3_moe", "smollm3", "yi",
+    }
+)  # fmt: skip
+"""Model types whose whole meaning lies in the values kept here. Other families have settings of their own (queries
+normed or not, how much is rotated, which experts a token gets), without which another model would run."""
 LAYER_TYPES = ("full_attention", "sliding_attention")
 ROPE_KEYS = ("rope_parameters", "rope_scaling")
 ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
@@ -139,10 +149,9 @@ def assembled(checkpoint: Checkpoint, max_parameters: int) -> Any:
     stored = sum(spec.rows * spec.columns for spec in checkpoint.specs)
     _within(stored, max_parameters)
     kind = checkpoint.config.get("model_type")
-    if not any(kind in layout.model_types for layout in checkpoint.layouts):
-        raise Abstain(
-            Reason.UNSUPPORTED, "the declared model type has no layout, so nothing could be filled in"
-        )
+    offered = (layout for layout in checkpoint.layouts if layout not in bundled_layouts())
+    if not (isinstance(kind, str) and kind in RUNS) and not any(kind in one.model_types for one in offered):
+        raise Abstain(Reason.UNSUPPORTED, "the declared model type is none of those that are run")
     given = settings(checkpoint.config)
     hollow = _built(kind, given, hollow=True)
     _within(sum(tensor.numel() for tensor in hollow.state_dict().values()), max_parameters)
