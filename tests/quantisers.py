@@ -42,15 +42,20 @@ def whole(dtype: str, values: Any) -> tuple[str, tuple[int, ...], bytes]:
     return dtype, array.shape, array.astype(kind).tobytes()
 
 
-def written(path: Path, tensors: Typed) -> Path:
+def file_bytes(tensors: Typed) -> bytes:
     """A safetensors file of these, in this order."""
     header, at = {}, 0
     for name, (dtype, shape, raw) in tensors.items():
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + len(raw)]}
         at += len(raw)
     head = json.dumps(header).encode()
+    return len(head).to_bytes(8, "little") + head + b"".join(raw for _, _, raw in tensors.values())
+
+
+def written(path: Path, tensors: Typed) -> Path:
+    """See file_bytes; on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(len(head).to_bytes(8, "little") + head + b"".join(raw for _, _, raw in tensors.values()))
+    path.write_bytes(file_bytes(tensors))
     return path
 
 
@@ -72,7 +77,7 @@ def words(rows: Any) -> tuple[str, tuple[int, ...], bytes]:
 def nibbles(codes: NDArray[Any], *, high_first: bool = False) -> NDArray[np.uint8]:
     """4-bit codes, two to a byte along the last axis."""
     first, second = codes[..., ::2].astype(np.uint8), codes[..., 1::2].astype(np.uint8)
-    return first << 4 | second if high_first else first | second << 4
+    return np.asarray(first << 4 | second if high_first else first | second << 4, np.uint8)
 
 
 def grouped(
@@ -148,7 +153,8 @@ def awq_gemv(weight: Array, group: int = 64) -> Made:
     """AutoAWQ's GEMV parts: rows of codes in plain order, scales and zeros padded."""
     codes, scales, zeros, values = grouped(weight, 4, group)
     several = {64: 2, 32: 4}.get(group, 1)
-    width = -(--(-scales.shape[1] // 8) // several) * several * 8
+    count = (scales.shape[1] + 7) // 8
+    width = (count + several - 1) // several * several * 8
     padded = np.zeros((len(weight), width))
     padded[:, : scales.shape[1]] = scales
     padded_zeros = np.zeros((len(weight), width), np.int64)
@@ -257,10 +263,10 @@ def nvfp4(weight: Array, *, modelopt: bool = False) -> Made:
     """Groups of 16 with an E4M3 scale, and a scale of scales."""
     factor = np.float32(np.abs(weight).max() / (448 * 6))
     codes, scale, _ = four_bits(weight, 16)
-    kept, scale = float8((scale / factor).astype(np.float32))
+    kept, rounded = float8((scale / factor).astype(np.float32))
     table = np.array([*E2M1, *(-v for v in E2M1)])
     parts: Typed = {".weight_scale": ("F8_E4M3", kept.shape, kept.tobytes())}
-    spread = np.repeat(scale * factor, 16, axis=-1)
+    spread = np.repeat(rounded * factor, 16, axis=-1)
     codes = np.abs((weight / spread)[..., None] - table).argmin(-1)
     if modelopt:
         parts |= {

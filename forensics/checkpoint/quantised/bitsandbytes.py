@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from forensics.checkpoint.config import parse_json
 from forensics.checkpoint.quantised.numbers import eight_bits, floats, typed
 from forensics.checkpoint.quantised.packing import Packing
 from forensics.checkpoint.quantised.parts import Group, Inventory, Part, Refusal
-from forensics.checkpoint.quantised.rows import BLOCK_NUMBERS, COLUMNS_LIMIT, PackedRows
+from forensics.checkpoint.quantised.rows import BLOCK_NUMBERS, COLUMNS_LIMIT, STRIP_NUMBERS, PackedRows
 from forensics.checkpoint.quantised.scaling import Grid
 from forensics.checkpoint.stored import Stored
 from forensics.errors import CheckpointError
@@ -160,10 +161,13 @@ class FlatBlocks:
         step = max(1, BLOCK_NUMBERS // (self.unit_rows * self.columns)) * self.unit_rows
         for start in range(0, rows, step):
             count = min(step, rows - start)
-            begin = start * self.columns // 2
-            codes = stored[begin : begin + -(-count * self.columns // 2)]
-            numbers = self.packing.unpack(codes[None])[0, : count * self.columns]
-            self._scale(numbers, (row + start) * self.columns)
+            begin, total = start * self.columns // 2, count * self.columns
+            numbers = np.empty(total, dtype=np.float32)
+            for at in range(0, total, STRIP_NUMBERS):
+                strip = numbers[at : at + STRIP_NUMBERS]
+                codes = stored[begin + at // 2 : begin + -(-(at + len(strip)) // 2)]
+                strip[:] = self.packing.unpack(codes[None])[0, : len(strip)]
+                self._scale(strip, (row + start) * self.columns + at)
             yield row + start, numbers.reshape(count, self.columns)
 
     def _scale(self, numbers: NDArray[np.float32], at: int) -> None:
@@ -180,6 +184,12 @@ class FlatBlocks:
             body *= factors[skipped : skipped + whole, None]
             if len(numbers) > head + whole * self.block:
                 numbers[head + whole * self.block :] *= factors[-1]
+
+
+@cache
+def _shares() -> tuple[float, ...]:
+    """What a code stands for, of the largest magnitude of its row."""
+    return tuple(value / 127 for value in eight_bits("I8"))
 
 
 def gather_eight(part: Part, inventory: Inventory) -> Group | None:
@@ -201,7 +211,7 @@ def build_eight(group: Group, inventory: Inventory) -> Stored:
     codec = PackedRows(
         columns=columns,
         row_bytes=columns,
-        packing=Packing(8, tuple(value / 127 for value in eight_bits("I8"))),
+        packing=Packing(8, _shares()),
         scales=(Grid(part=largest, matrix_rows=rows, height=1, groups=1),),
     )
     return group.stored(shape=(rows, columns), precision="bnb-int8", codec=codec, oriented=True)

@@ -24,8 +24,9 @@ class Packing:
 
     @classmethod
     def counting(cls, bits: int, offset: int = 0) -> Packing:
-        """Codes that mean themselves plus `offset`."""
-        return cls(bits, tuple(float(code + offset) for code in range(1 << bits)))
+        """Codes that mean themselves plus `offset`; one object for all tensors of a kind."""
+        del cls
+        return _counting(bits, offset)
 
     def unpack(self, stored: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Rows of bytes, shape (n, bytes), as float32 of shape (n, whole numbers in these bytes)."""
@@ -49,6 +50,11 @@ class Packing:
             own = numbers[:, place::8]
             own[:] = values.take(code[:, : own.shape[1]])
         return numbers
+
+
+@lru_cache(maxsize=64)
+def _counting(bits: int, offset: int) -> Packing:
+    return Packing(bits, tuple(float(code + offset) for code in range(1 << bits)))
 
 
 @lru_cache(maxsize=64)
