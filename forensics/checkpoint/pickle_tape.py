@@ -7,7 +7,7 @@ from forensics.checkpoint.source import ByteSource
 from forensics.errors import CheckpointError
 
 TAPE_LIMIT = 64 << 20
-"""Bytes of all pickles of a file. A hundred thousand tensors take 25 MB."""
+"""Bytes that are read of all pickles of a file. A hundred thousand tensors take 25 MB."""
 LINE_LIMIT = 512
 """Bytes of a line: the name of a module, or of something in it."""
 CHUNK = 1 << 20
@@ -66,6 +66,7 @@ class Tape:
             raise CheckpointError(f"a pickle of {self.shown} ends early", code="PICKLE_TRUNCATED")
         self._at += length
         if self._at > len(self._buffer):
+            self._origin += self._at - len(self._buffer)  # what is not read costs nothing
             self._start, self._at, self._buffer = self.position, 0, b""
 
     def line(self) -> str:

@@ -237,7 +237,8 @@ TENSORS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: state(
             w=call(
                 "torch._utils", "_rebuild_qtensor", storage(elements=16, kind="QInt8Storage"), b"K\x00", counts((16,)),
-                counts((2**31,)), b"(" + named("torch", "per_tensor_affine") + b"G" + bytes(8) + b"K\x00t", b"\x89", b"}",
+                counts((2**31,)), b"(" + named("torch", "per_tensor_affine") + b"G" + bytes(8) + b"K\x00t",
+                b"\x89", b"}",
             )
         ),
         "a quantised tensor of PyTorch's own",
