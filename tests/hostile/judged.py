@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from forensics import investigation
-from forensics.case import Named
+from forensics.case import Named, Role
 from forensics.evidence import weighing
 from forensics.gather import Read
+from forensics.reading import ReadingDone, read
 from forensics.readings import Outcome
-from forensics.reading import read
 from forensics.records import Case, Opinion
 from forensics.registry import Offered, Registry
 from forensics.worker import compared
@@ -27,34 +28,37 @@ def instruments() -> tuple[Registry, Mapping[str, Offered], Any]:
     return registry, registry.chosen(ids, {}), weighing.load_reference(offered)
 
 
-def reading(path: Path, role: Any) -> tuple[Read, Any]:
-    """One subject's record and sketches."""
+@cache
+def sketched(path: Path) -> ReadingDone:
+    """One subject's record and sketches; read once."""
     registry, offered, _ = instruments()
     checkpoint = registry.open(str(path), path.name)
     try:
-        done = read(checkpoint, [o.probe for o in offered.values()])  # type: ignore[misc]
+        return read(checkpoint, [o.probe for o in offered.values()])  # type: ignore[misc]
     finally:
         checkpoint.close()
-    from dataclasses import replace
 
-    subject = replace(done.subject, label=path.name, role=role)
-    return Read(named=Named(label=path.name, path=path), role=role, subject=subject), done.sketches
+
+def reading(path: Path, role: Role) -> Read:
+    """What a worker would have told of it."""
+    subject = replace(sketched(path).subject, label=path.name, role=role)
+    return Read(named=Named(label=path.name, path=path), role=role, subject=subject)
 
 
 def outcomes(suspect: Path, candidate: Path) -> dict[str, Outcome]:
     """What every probe says of a pair."""
     _, offered, _ = instruments()
-    (_, mine), (_, theirs) = reading(suspect, "suspect"), reading(candidate, "candidate")
+    mine, theirs = sketched(suspect).sketches, sketched(candidate).sketches
     return {i: compared(o.probe, mine[i], theirs[i]) for i, o in offered.items()}  # type: ignore[arg-type]
 
 
 def opinion(suspect: Path, candidate: Path) -> Opinion:
     """What the house concludes of a pair."""
     _, offered, reference = instruments()
-    (one, mine), (other, theirs) = reading(suspect, "suspect"), reading(candidate, "candidate")
+    one, other = reading(suspect, "suspect"), reading(candidate, "candidate")
     findings = [
-        investigation._finding(o, other, compared(o.probe, mine[i], theirs[i]), None)  # type: ignore[arg-type]
-        for i, o in offered.items()
+        investigation._finding(offered[i], other, outcome, None)
+        for i, outcome in outcomes(suspect, candidate).items()
     ]
     case = Case(
         id="",

@@ -29,7 +29,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def every(value: float) -> Callable[[Stored], None]:
     """All weights are that."""
-    return lambda tensors: tensors.update({n: ("f32", np.full_like(v, value)) for n, (_, v) in tensors.items()})
+    return lambda tensors: tensors.update(
+        {n: ("f32", np.full_like(v, value)) for n, (_, v) in tensors.items()}
+    )
 
 
 def some(value: float, part: str) -> Callable[[Stored], None]:
@@ -65,7 +67,7 @@ def test_unsound_numbers_never_become_a_reading(
             assert not isinstance(outcome, Failure), (probe, outcome)
             if isinstance(outcome, Measurement):
                 assert math.isfinite(outcome.value), probe
-        assert opinion(bad, good).verdict != "derived"
+    assert opinion(bad, good).verdict != "derived"
 
 
 def changed(models: Path, folder: Path, change: Callable[[Stored], None], start: str = "stranger") -> Path:

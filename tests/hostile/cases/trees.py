@@ -184,7 +184,7 @@ SPECIAL: dict[str, tuple[str, Callable[[Path], object], str]] = {
 }
 
 
-def special(number: str, title: str, make: Callable[[Path], object]) -> None:
+def special(number: str, title: str, make: Callable[[Path], object], code: str) -> None:
     """A folder whose `model.safetensors` is that."""
 
     def build(path: Path, _: Traps) -> None:
@@ -193,12 +193,12 @@ def special(number: str, title: str, make: Callable[[Path], object]) -> None:
         make(path / "model.safetensors")
 
     CASES.case(
-        number, f"model.safetensors is {title}", refused="NO_WEIGHTS", seconds=1.0, whole=number == "20"
+        number, f"model.safetensors is {title}", refused=code, seconds=1.0, whole=number == "20"
     )(build)
 
 
-for _number, (_title, _make, _) in SPECIAL.items():
-    special(_number, _title, _make)
+for _number, (_title, _make, _code) in SPECIAL.items():
+    special(_number, _title, _make, _code)
 
 
 def cache(path: Path, blob: str = "../../blobs/abc") -> None:
@@ -227,7 +227,7 @@ def linked(path: Path, _: Traps) -> None:
 
 
 @CASES.case(
-    "25c", "a cache whose blob leads elsewhere", single="snapshots/0", refused="NO_WEIGHTS", also=blobs
+    "25c", "a cache whose blob leads elsewhere", single="snapshots/0", refused="PATH_ESCAPE", also=blobs
 )
 def led_astray(path: Path, traps: Traps) -> None:
     """The link ends in another folder."""
@@ -385,7 +385,7 @@ def texts_only(path: Path, _: Traps) -> None:
     put(path, "README.md", "# nothing")
 
 
-@CASES.case("+22", "model.safetensors cannot be opened", refused="NO_WEIGHTS")
+@CASES.case("+22", "model.safetensors cannot be opened", refused="PATH_ESCAPE")
 def loop_of_links(path: Path, _: Traps) -> None:
     """Two links that lead to each other."""
     path.mkdir()
