@@ -97,6 +97,43 @@ KINDS = {
         heads=(4, 4, 10),
         experts=3,
     ),
+    "deepseek_v32": Kind(
+        "deepseek_v32",
+        "deepseek",
+        {**EXPERTS, **LATENT, "index_n_heads": 2, "index_head_dim": 8, "index_topk": 4},
+        heads=(4, 4, 10),
+        experts=3,
+    ),
+    "afmoe": Kind(
+        "afmoe",
+        "sandwich",
+        {**EXPERTS, "head_dim": 16, "num_dense_layers": 1, "layer_types": ["full_attention"] * 2},
+        forms=BOTH,
+        heads=(4, 2, 16),
+        experts=3,
+    ),
+    "gemma4_text": Kind(
+        "gemma4_text",
+        "gemma4",
+        {
+            "head_dim": 8,
+            "global_head_dim": 8,
+            "layer_types": ["full_attention"] * 2,
+            "num_global_key_value_heads": 2,
+            "hidden_size_per_layer_input": 4,
+            "vocab_size_per_layer_input": VOCABULARY,
+        },
+        left=frozenset(
+            {
+                "layer_scalar",
+                "per_layer_input_gate.weight",
+                "per_layer_projection.weight",
+                "post_per_layer_input_norm.weight",
+                "per_layer_model_projection.weight",
+                "per_layer_projection_norm.weight",
+            }
+        ),
+    ),
     "gpt_oss": Kind(
         "gpt_oss",
         "gpt_oss",

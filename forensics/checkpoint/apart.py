@@ -1,10 +1,11 @@
 """What lies beside a checkpoint's language model: other modalities' towers, layers that predict further tokens.
 
 Towers (vision, audio, speech, and what connects them) are no part of what is compared. They do not count in the
-coverage, so that a multimodal checkpoint can be concluded on, but only while they hold no more parameters than the
-language model that was recognised: whoever hides more than that under `vision_tower.` pays for it with coverage, and
-whatever was left out is told. Layers for multi-token prediction are parts of a language model that are not examined:
-they count, and lower the coverage by the one to five per cent that they are.
+coverage, so that a multimodal checkpoint can be concluded on, but only while they hold at most half as many parameters
+as were recognised of the language model (675 million beside 1.5 billion in Qwen2-VL-2B): whoever hides more than that
+under `vision_tower.` pays for it with coverage, and whatever was left out is told. Layers for multi-token prediction
+are parts of a language model that are not examined: they count, and lower the coverage by the one to five per cent
+that they are.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def tower(name: str) -> str:
     """The module beside the language model that a tensor belongs to, or an empty text."""
     found = TOWER.match(name)
     return found[0][:200] if found else ""
+
+
+def spared(apart: int, recognised: int) -> bool:
+    """Whether towers of `apart` parameters stay out of the coverage beside `recognised` ones of a language model."""
+    return 2 * apart <= recognised
 
 
 def further(name: str, layers: frozenset[int]) -> str:

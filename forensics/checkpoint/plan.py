@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from forensics.checkpoint.apart import FURTHER_REASON, Aside, further, further_layers, tower
+from forensics.checkpoint.apart import FURTHER_REASON, Aside, further, further_layers, spared, tower
 from forensics.checkpoint.assembly import assembled
 from forensics.checkpoint.choosing import choose
 from forensics.checkpoint.codec import Codec, Patched, Plain, Turned, Unpaired
@@ -110,7 +110,7 @@ def plan_for(
         specs=specs,
         unexamined=(*aside.listed(), *left),
         heads=heads,
-        apart=apart if apart <= recognised else 0,
+        apart=apart if spared(apart, recognised) else 0,
         problems=_told(apart, recognised, sum(t.elements for t in tensors)),
     )
 
@@ -142,7 +142,7 @@ def _told(apart: int, recognised: int, total: int) -> tuple[tuple[str, str], ...
     """That something lies beside the language model, as (code, message)."""
     if not apart:
         return ()
-    counted = "not counted in the coverage" if apart <= recognised else "counted in the coverage"
+    counted = "not counted in the coverage" if spared(apart, recognised) else "counted in the coverage"
     message = f"{apart / total:.1%} of the parameters are named as no part of a language model: not examined, {counted}"
     return (("BESIDE_LANGUAGE", message),)
 
