@@ -102,7 +102,7 @@ class Inventory:
     files: Sequence[WeightFile]
     config: Mapping[str, Any]
     named: dict[str, Part] = field(default_factory=dict)
-    _windows: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    _windows: dict[tuple[int, str], tuple[int, bytes]] = field(default_factory=dict)
     zero_offset: int | None = None
     """What GPTQ adds to stored zeros, once it is known."""
     _scaled: bool | None = None
@@ -162,11 +162,12 @@ class Inventory:
         """All bytes of a small part; Refusal above `limit`, CheckpointError where they cannot be read."""
         if part.size > limit:
             raise Refusal(f"its {part.name.rsplit('.', 1)[-1][:40]} takes {part.size} bytes")
-        start, held = self._windows.get(part.index, (0, b""))
+        key = part.index, part.dtype  # writers sort by type first
+        start, held = self._windows.get(key, (0, b""))
         if not (start <= part.entry.begin and part.entry.end <= start + len(held)):
             start = part.entry.begin
             held = part.file.read(start, min(WINDOW, part.file.size - start))
-            self._windows[part.index] = start, held
+            self._windows[key] = start, held
         return held[part.entry.begin - start : part.entry.end - start]
 
 

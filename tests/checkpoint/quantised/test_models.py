@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from forensics.checkpoint import Checkpoint, open_checkpoint
@@ -238,6 +239,45 @@ def symmetric_gptq(matrix: NDArray[np.float32]) -> tuple[Typed, NDArray[np.float
     shape = parts[".qzeros"][1]
     parts[".qzeros"] = whole("I32", np.full(shape, 0x77777777))
     return parts, (np.repeat(scales, 32, axis=1) * (codes.astype(np.float32) - 8)).astype(np.float32)
+
+
+def test_quantisers_turn_what_gpt2_keeps_the_other_way_round(tmp_path: Path) -> None:
+    """GPTQ keeps a Conv1D as (out, in) like any matrix; a torch file of the same parts gives the same numbers."""
+    random = np.random.default_rng(4)
+    shapes = {
+        "attn.c_attn": (3 * WIDTH, WIDTH), "attn.c_proj": (WIDTH, WIDTH), "mlp.c_fc": (NEURONS, WIDTH),
+        "mlp.c_proj": (WIDTH, NEURONS),
+    }  # fmt: skip
+    tensors: Typed = {
+        "wte.weight": f32(random.random((TOKENS, WIDTH))),
+        "wpe.weight": f32(random.random((8, WIDTH))),
+    }
+    for norm in ("ln_f", "h.0.ln_1", "h.0.ln_2"):
+        tensors |= {f"{norm}.weight": f32(np.ones(WIDTH)), f"{norm}.bias": f32(np.ones(WIDTH))}
+    values = {}
+    for name, shape in shapes.items():
+        parts, values[name] = gptq(random.standard_normal(shape).astype(np.float32))
+        tensors |= named(f"h.0.{name}", parts) | {f"h.0.{name}.bias": f32(np.ones(shape[0]))}
+    config = {"model_type": "gpt2", "n_embd": WIDTH, "n_layer": 1, "n_head": 4, "vocab_size": TOKENS}
+    kinds = {"F32": "<f4", "F16": "<f2", "I32": "<i4"}
+    arrays = {k: np.frombuffer(raw, kinds[dtype]).reshape(s) for k, (dtype, s, raw) in tensors.items()}
+    written(tmp_path / "one" / "model.safetensors", tensors)
+    (tmp_path / "two").mkdir()
+    torch.save(
+        {k: torch.from_numpy(v.copy()) for k, v in arrays.items()}, tmp_path / "two" / "pytorch_model.bin"
+    )
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        (folder / "config.json").write_text(json.dumps(config))
+        checkpoint = open_checkpoint(folder)
+        assert checkpoint.plan.unexamined == ()
+        for role, name, rows in (
+            ("q_proj", "attn.c_attn", slice(0, WIDTH)), ("v_proj", "attn.c_attn", slice(2 * WIDTH, None)),
+            ("down_proj", "mlp.c_proj", slice(None)),
+        ):  # fmt: skip
+            spec = checkpoint.find(role, 0)
+            assert spec is not None
+            np.testing.assert_array_equal(checkpoint.matrix(spec), values[name][rows])
+        checkpoint.close()
 
 
 def test_table_names_every_precision_that_is_shown() -> None:
