@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forensics.account import accounted, count_reads, glimpsed, problems_of
 from forensics.attending import Attending
-from forensics.checkpoint.codec import Plain
+from forensics.checkpoint.codec import Plain, Turned
 from forensics.checkpoint.finite import holds_non_finite
 from forensics.checkpoint.plan import Planned
 from forensics.checkpoint.segments import Segment
-from forensics.checkpoint.streaming import blocks, pieces
+from forensics.checkpoint.streaming import Streamed, blocks
 from forensics.probe import Sketch, SketchProbe
 from forensics.records import Problem, Subject
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
 
 Progress = Callable[[int, int], None]
+Wanting = tuple[Segment, list[Attending]]
+"""A part of a tensor and who wants its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,23 +48,24 @@ def read(
     checkpoint: Checkpoint, probes: Iterable[SketchProbe], progress: Progress | None = None
 ) -> ReadingDone:
     """The whole pass: hashes every file, sketches with every probe, records what was and was not examined."""
-    running = _started(checkpoint, probes)
     total = sum(f.size for f in checkpoint.files)
     done = 0
     spoilt: dict[str, int] = {}
-    hashes: dict[int, str] = {}
     current: Planned | None = None
-    wanting: list[tuple[Segment, list[Attending]]] = []
-    for piece in pieces(checkpoint, hashes):
-        done += piece.count
-        if piece.planned:
-            if piece.planned is not current:
-                current, wanting = piece.planned, _wanting(piece.planned, running)
-            if not _hand_out(current, piece.at, piece.raw, wanting):
-                spoilt[current.stored.name] = current.stored.elements
-        if progress:
-            progress(done, total)
-    subject = accounted(checkpoint, hashes, spoilt)
+    wanting: list[Wanting] = []
+    with Streamed(checkpoint=checkpoint) as stream:
+        running = _started(checkpoint, probes)
+        for piece in stream:
+            done += piece.count
+            if piece.planned:
+                if piece.planned is not current:
+                    current, wanting = piece.planned, _wanting(piece.planned, running)
+                if not _hand_out(current, piece.at, piece.raw, wanting):
+                    spoilt[current.stored.name] = current.stored.elements
+            del piece  # its bytes are gone before the next are asked for
+            if progress:
+                progress(done, total)
+    subject = accounted(checkpoint, stream.hashes, spoilt)
     _ = checkpoint.tokenizer  # an unreadable one is told whoever took part, as a remembered pass will tell it
     sketches = {one.probe.id: one.sketch(subject.digest) for one in running}
     return ReadingDone(subject=subject, sketches=sketches, problems=problems_of(checkpoint, spoilt, subject))
@@ -110,23 +114,28 @@ def _started(checkpoint: Checkpoint, probes: Iterable[SketchProbe]) -> list[Atte
     return [Attending.begun(probe, checkpoint) for probe in probes]
 
 
-def _wanting(planned: Planned, running: list[Attending]) -> list[tuple[Segment, list[Attending]]]:
+def _wanting(planned: Planned, running: list[Attending]) -> list[Wanting]:
     """Who wants rows of which part of a tensor."""
     asked = ((segment, [one for one in running if one.wants(segment.spec)]) for segment in planned.segments)
     return [(segment, takers) for segment, takers in asked if takers]
 
 
-def _hand_out(planned: Planned, at: int, raw: bytes, wanting: list[tuple[Segment, list[Attending]]]) -> bool:
+def _hand_out(planned: Planned, at: int, raw: bytes, wanting: list[Wanting]) -> bool:
     """Decodes a piece if anybody wants it and gives each sketcher its canonical rows; False if a row is not finite."""
-    plain = isinstance(planned.codec, Plain)
+    plain = isinstance(planned.codec, Plain | Turned)
     finite = not (plain and holds_non_finite(raw, planned.entry.dtype))
     if not wanting or planned.codec is None:
         return finite
+    passed = 0  # a stack has hundreds of segments, in the order of their rows, and a block meets few of them
     for first, decoded in planned.codec.decode(raw, at):
         block = decoded + np.float32(planned.gain_offset) if planned.gain_offset else decoded
         finite = finite and (plain or bool(np.isfinite(block).all()))
         block.flags.writeable = False  # several sketchers see the same block
-        for segment, takers in wanting:
+        while passed < len(wanting) and wanting[passed][0].stop <= first:
+            passed += 1
+        for segment, takers in islice(wanting, passed, None):
+            if segment.start >= first + len(block):
+                break
             found = segment.within(first, len(block))
             if found:
                 rows = block[found[0]]

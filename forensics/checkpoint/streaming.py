@@ -1,22 +1,31 @@
-"""Every byte of a checkpoint's weight files once, in file order, hashed, a few blocks ahead of its reader."""
+"""Every byte of a checkpoint's weight files once, in file order, hashed, some way ahead of its reader."""
 
 from __future__ import annotations
 
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from forensics.checkpoint.opened import BLOCK_BYTES
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from forensics.checkpoint.opened import Checkpoint
     from forensics.checkpoint.plan import Planned
     from forensics.checkpoint.stored import WeightFile
 
-QUEUE_BLOCKS = 3
+AHEAD_BYTES = 384 << 20
+"""Bytes read and not yet worked through. Layers that nobody examines take less time to compute than to hash, and those
+that all examine take more: so far ahead, neither thread waits for the other at every change."""
+ALLOCATION = 31 << 20
+"""Just under the size from which glibc never keeps freed memory at hand (mallopt(3), M_MMAP_THRESHOLD)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,30 +33,46 @@ class Piece:
     """Bytes of a file that were read and hashed; whose rows they are, if anybody's."""
 
     count: int
+    """Bytes of the file that were not counted before: 0 for those of a second tensor over the same bytes."""
     planned: Planned | None = None
     at: int = 0
     """First row in `raw`."""
     raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Bytes to be read next, and what for."""
+
+    begin: int
+    length: int
+    planned: Planned | None = None
+    at: int = 0
     again: bool = False
-    """Bytes that were hashed already."""
+    """Hashed already."""
 
 
 def blocks(file: WeightFile, planned: Planned) -> Iterator[tuple[int, bytes]]:
     """(first row, bytes) of a planned tensor: as many whole units as fit a block, at least one."""
+    for span in _of_tensor(planned):
+        yield span.at, file.read(span.begin, span.length)
+
+
+def _of_tensor(planned: Planned) -> Iterator[Span]:
     assert planned.codec is not None
-    unit, rows = planned.codec.unit_bytes, planned.codec.unit_rows
-    for offset, raw in file.chunks(
-        planned.entry.begin, planned.entry.end, max(1, BLOCK_BYTES // unit) * unit
-    ):
-        yield (offset - planned.entry.begin) // unit * rows, raw
+    unit, rows, entry = planned.codec.unit_bytes, planned.codec.unit_rows, planned.entry
+    step = max(1, BLOCK_BYTES // unit) * unit
+    for begin in range(entry.begin, entry.end, step):
+        at = (begin - entry.begin) // unit * rows
+        yield Span(begin=begin, length=min(step, entry.end - begin), planned=planned, at=at)
 
 
-def _of_file(file: WeightFile, tensors: list[Planned]) -> Iterator[Piece]:
-    """One file from its first byte to its last; only rows of planned tensors are handed on."""
+def _of_file(size: int, tensors: list[Planned]) -> Iterator[Span]:
+    """One file from its first byte to its last; those of planned tensors in whole units."""
 
-    def unused(begin: int, end: int) -> Iterator[Piece]:
-        for _, raw in file.chunks(begin, end, BLOCK_BYTES):
-            yield Piece(count=len(raw), raw=raw)
+    def unused(begin: int, end: int) -> Iterator[Span]:
+        for at in range(begin, end, BLOCK_BYTES):
+            yield Span(begin=at, length=min(BLOCK_BYTES, end - at))
 
     position = 0
     for planned in tensors:
@@ -55,60 +80,108 @@ def _of_file(file: WeightFile, tensors: list[Planned]) -> Iterator[Piece]:
             continue
         again = planned.entry.begin < position  # tied tensors share bytes, which are counted and hashed once
         yield from unused(position, planned.entry.begin)
-        for at, raw in blocks(file, planned):
-            yield Piece(count=0 if again else len(raw), planned=planned, at=at, raw=raw, again=again)
+        for span in _of_tensor(planned):
+            yield replace(span, again=True) if again else span
         position = max(position, planned.entry.end)
-    yield from unused(position, file.size)
+    yield from unused(position, size)
 
 
-def _produced(checkpoint: Checkpoint, hashes: dict[int, str]) -> Iterator[Piece]:
-    """Pieces of every file; puts each file's SHA-256 into `hashes` under its index when it is through."""
-    by_file: dict[int, list[Planned]] = {}
-    for planned in checkpoint.plan.tensors:
-        by_file.setdefault(planned.file, []).append(planned)
-    for index, file in enumerate(checkpoint.files):
-        whole = hashlib.sha256()
-        for piece in _of_file(file, by_file.get(index, [])):
-            if not piece.again:
-                whole.update(piece.raw)
-            yield piece if piece.planned else Piece(count=piece.count)
-        hashes[index] = whole.hexdigest()
+class _Room:
+    """How many bytes may be held at a time, given back by whoever lets go of them."""
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def take(self, count: int) -> bool:
+        """Waits until `count` more bytes may be held, or none are, since a unit may be larger; False once stopped."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopped or not self._held or self._held + count <= AHEAD_BYTES
+            )
+            self._held += count
+            return not self._stopped
+
+    def give(self, count: int) -> None:
+        """Those bytes are gone."""
+        with self._changed:
+            self._held -= count
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Nobody wants any more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
 
-def pieces(checkpoint: Checkpoint, hashes: dict[int, str]) -> Iterator[Piece]:
-    """The whole checkpoint, read and hashed by another thread; a short queue between bounds memory.
+@dataclass(slots=True, kw_only=True)
+class Streamed:
+    """The whole checkpoint as pieces, read and hashed by another thread from the moment it is entered.
 
-    Fills `hashes` (file index to SHA-256). Raises what the other thread met, e.g. CheckpointError for a file that
-    shrank.
+    Fills `hashes` (file index to SHA-256). Iterating raises what the other thread met, e.g. CheckpointError for a file
+    that shrank. Whoever iterates lets go of a piece before asking for the next, so that memory stays bounded.
     """
-    waiting: queue.Queue[Piece | BaseException | None] = queue.Queue(maxsize=QUEUE_BLOCKS)
-    stopped = threading.Event()
 
-    def put(item: Piece | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
+    checkpoint: Checkpoint
+    hashes: dict[int, str] = field(default_factory=dict)
+    _waiting: queue.SimpleQueue[Piece | BaseException | None] = field(default_factory=queue.SimpleQueue)
+    _room: _Room = field(default_factory=_Room)
+    _thread: threading.Thread | None = None
 
-    def fill() -> None:
-        try:
-            for piece in _produced(checkpoint, hashes):
-                put(piece)
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:  # noqa: BLE001 - a thread ends here; the caller's thread raises it
-            put(error)
+    def __enter__(self) -> Streamed:
+        # Once a chunk of this size was freed, the allocator keeps smaller ones instead of asking the system for fresh
+        # pages, whose faults cost more than the reading itself.
+        np.empty(ALLOCATION, np.uint8)
+        self._thread = threading.Thread(target=self._fill, name="reader", daemon=True)
+        self._thread.start()
+        return self
 
-    thread = threading.Thread(target=fill, name="reader", daemon=True)
-    thread.start()
-    try:
-        while (item := waiting.get()) is not None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._room.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    def __iter__(self) -> Iterator[Piece]:
+        while (item := self._waiting.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
+            held = len(item.raw)
             yield item
-    finally:
-        stopped.set()
-        thread.join()
+            del item
+            self._room.give(held)
+
+    def _fill(self) -> None:
+        try:
+            with closing(self._produced()) as produced:
+                for piece in produced:
+                    self._waiting.put(piece)
+            self._waiting.put(None)
+        except BaseException as error:  # noqa: BLE001 - a thread ends here; the caller's thread raises it
+            self._waiting.put(error)
+
+    def _produced(self) -> Generator[Piece, None, None]:
+        by_file: dict[int, list[Planned]] = {}
+        for planned in self.checkpoint.plan.tensors:
+            by_file.setdefault(planned.file, []).append(planned)
+        for index, file in enumerate(self.checkpoint.files):
+            whole = hashlib.sha256()
+            for span in _of_file(file.size, by_file.get(index, [])):
+                if not self._room.take(span.length):
+                    return
+                raw = file.read(span.begin, span.length)
+                if not span.again:
+                    whole.update(raw)
+                count = 0 if span.again else span.length
+                if span.planned:
+                    piece = Piece(count=count, planned=span.planned, at=span.at, raw=raw)
+                else:
+                    piece = Piece(count=count)
+                    self._room.give(span.length)
+                del raw
+                yield piece
+                del piece
+            self.hashes[index] = whole.hexdigest()
