@@ -18,6 +18,7 @@ from forensics.checkpoint.stored import Stored
 SCALES = ("_scale_inv", "_scale", ".scale")
 COMPANIONS = (*SCALES, "_zero_point")
 TYPES = ("F8_E4M3", "F8_E5M2", "I8")
+EXPONENTS = ("U8", "F8_E8M0")
 
 
 def gather(part: Part, inventory: Inventory) -> Group | None:
@@ -43,6 +44,10 @@ def build(group: Group, inventory: Inventory) -> Stored:
     scale = next((group.parts[key] for key in SCALES if key in group.parts), None)
     if scale is None and inventory.scaled:
         raise Refusal("quantised, without its scale")
+    if (
+        scale is not None and dtype == "I8" and scale.dtype in EXPONENTS
+    ):  # DeepSeek's packed 4-bit floats look so
+        raise Refusal("8-bit integers with exponents for scales, in a format that is not known")
     grid, width = (None, 1) if scale is None else scale_grid(scale, shape, inventory)
     codec = PackedRows(
         columns=columns,
@@ -52,7 +57,7 @@ def build(group: Group, inventory: Inventory) -> Stored:
         zeros=_zeros(group, grid),
         width=width,
     )
-    return group.stored(shape=shape, precision=_precision(dtype, scale, grid, shape), codec=codec)
+    return group.stored(shape=shape, precision=_precision(dtype, grid, width), codec=codec)
 
 
 def _zeros(group: Group, grid: Grid | None) -> Grid | None:
@@ -105,15 +110,15 @@ def _said_block(inventory: Inventory) -> tuple[int, int]:
     return 0, inventory.said("group_size")
 
 
-def _precision(dtype: str, scale: Part | None, grid: Grid | None, shape: tuple[int, ...]) -> str:
+def _precision(dtype: str, grid: Grid | None, width: int) -> str:
     if dtype == "I8":
         return "ct-int8"
-    if scale is None or grid is None:
+    if grid is None:
         return "fp8"
-    if grid.groups > 1 and scale.dtype in ("U8", "F8_E8M0") and grid.height == 1:
+    if grid.groups > 1 and grid.height == 1 and grid.part.dtype in EXPONENTS:
         return "mxfp8"
-    blocks = grid.height > 1 and (grid.groups > 1 or grid.height < grid.matrix_rows)
-    return "fp8-block" if blocks and len(shape) > 1 else "fp8"
+    several = grid.groups > 1 or grid.height < grid.matrix_rows
+    return "fp8-block" if several and grid.height > 1 and width > 1 else "fp8"
 
 
 def contradiction(stored: Stored, said: Inventory) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from forensics.checkpoint.quantised.eight import scale_grid
+from forensics.checkpoint.quantised.eight import EXPONENTS, scale_grid
 from forensics.checkpoint.quantised.numbers import E2M1, FLOATS, typed
 from forensics.checkpoint.quantised.packing import Packing
 from forensics.checkpoint.quantised.parts import Group, Inventory, Part, Refusal
@@ -18,7 +18,6 @@ from forensics.checkpoint.quantised.rows import COLUMNS_LIMIT, PackedRows
 from forensics.checkpoint.quantised.scaling import Grid, PerRow
 from forensics.checkpoint.stored import Stored
 
-EXPONENTS = ("U8", "F8_E8M0")
 FACTORS = ("_global_scale", "_scale_2")
 MX_GROUP, NV_GROUP = 32, 16
 
@@ -53,7 +52,7 @@ def build_blocks(group: Group, inventory: Inventory) -> Stored:
 
 def gather_packed(part: Part, inventory: Inventory) -> Group | None:
     """The group of a tensor of bytes, or of 4-bit floats, beside which scales lie."""
-    if part.dtype not in ("U8", "F4") or part.name.endswith(("_scale", "_scale_inv")):
+    if part.dtype not in ("U8", "F4", "F4_X2") or part.name.endswith(("_scale", "_scale_inv")):
         return None
     ending = "_packed" if part.name.endswith("_packed") else ""
     companions = ("_scale", "_scale_inv", *FACTORS, ".pre_quant_scale")

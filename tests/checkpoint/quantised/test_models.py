@@ -280,6 +280,44 @@ def test_quantisers_turn_what_gpt2_keeps_the_other_way_round(tmp_path: Path) -> 
         checkpoint.close()
 
 
+def test_an_adapter_is_merged_into_a_quantised_base(tmp_path: Path) -> None:
+    """QLoRA's usual case: B A alpha / r is added to what the 4-bit codes stand for."""
+    kept, matrices = drawn()
+    tensors = dict(kept)
+    for prefix, matrix in matrices.items():
+        tensors |= named(prefix, SCHEMES["nf4"][0](matrix)[0])
+    saved(tmp_path / "base", tensors).close()
+    target = "model.layers.1.mlp.down_proj"
+    random = np.random.default_rng(8)
+    a, b = random.standard_normal((4, NEURONS)), random.standard_normal((WIDTH, 4))
+    update = {
+        f"base_model.model.{target}.lora_A.weight": f32(a),
+        f"base_model.model.{target}.lora_B.weight": f32(b),
+    }
+    written(tmp_path / "adapter" / "adapter_model.safetensors", update)
+    said = {
+        "peft_type": "LORA",
+        "r": 4,
+        "lora_alpha": 8,
+        "base_model_name_or_path": "x",
+        "target_modules": ["down_proj"],
+    }
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(said))
+    base = open_checkpoint(tmp_path / "base")
+    merged = open_checkpoint(tmp_path / "adapter", base=str(tmp_path / "base"))
+    assert merged.plan.unexamined == ()
+    spec = merged.find("down_proj", 1)
+    assert spec is not None
+    assert spec.dtype == "bnb-nf4+lora"
+    wanted = base.matrix(base.find("down_proj", 1) or spec) + 2 * (b @ a)
+    np.testing.assert_allclose(merged.matrix(spec), wanted, rtol=1e-4, atol=1e-5)
+    other = merged.find("up_proj", 1)
+    assert other is not None
+    np.testing.assert_array_equal(merged.matrix(other), base.matrix(base.find("up_proj", 1) or other))
+    merged.close()
+    base.close()
+
+
 def test_table_names_every_precision_that_is_shown() -> None:
     """The table of formats is made of the schemes themselves, and covers what the tests write."""
     listed = {precision for scheme in BUNDLED for precision in scheme.precisions}

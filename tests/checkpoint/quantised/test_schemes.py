@@ -257,3 +257,25 @@ def test_mxfp4_of_one_matrix() -> None:
     file, stored = only(made, "a")
     assert stored.shape == (24, 64)
     np.testing.assert_array_equal(decoded(file, stored, 5), made[1])
+
+
+def test_4_bit_floats_under_their_own_type() -> None:
+    """safetensors' F4, whose shape counts numbers, with exponents as F8_E8M0."""
+    parts, values = mxfp4(drawn(24, 64))
+    exponents = parts[".weight_scale"]
+    own: Typed = {
+        ".weight": ("F4", (24, 64), parts[".weight_packed"][2]),
+        ".weight_scale": ("F8_E8M0", exponents[1], exponents[2]),
+    }
+    file, stored = only((own, values))
+    assert (stored.shape, stored.precision) == ((24, 64), "mxfp4")
+    np.testing.assert_array_equal(decoded(file, stored, 5), values)
+
+
+def test_stacks_with_a_scale_to_each_column() -> None:
+    """Experts stored (in, out) with a scale to each output, the last axis, are right as stored."""
+    weight = drawn(3, 16, 24)
+    made = fp8(weight, (16, 1), suffix="_scale")
+    file, stored = only(made)
+    assert stored.precision == "fp8"
+    np.testing.assert_allclose(decoded(file, stored, 5).reshape(3, 16, 24), made[1], rtol=1e-6)
