@@ -84,9 +84,10 @@ def _another(source: ByteSource, beginning: bytes) -> CheckpointError:
 def _archive(source: ByteSource) -> Parts:
     """A zip archive with one data.pkl and a member for each storage."""
     found = members(source)
-    pickles = [name for name in found if name.rpartition("/")[2] == "data.pkl"]
+    inner = {name: name.partition("/")[2].lower() for name in found}
+    pickles = [name for name, path in inner.items() if path.rpartition("/")[2] == "data.pkl"]
     folder = pickles[0][: -len("data.pkl")] if pickles else ""
-    if any(name.rpartition("/")[2] == "constants.pkl" or "/code/" in f"/{name}" for name in found):
+    if any(path == "constants.pkl" or path.startswith("code/") for path in inner.values()):
         hint = "give the state dict, not the compiled program"
         raise CheckpointError(
             f"{display_name(source.name)} is a TorchScript program", hint, code="TORCHSCRIPT"
@@ -94,7 +95,8 @@ def _archive(source: ByteSource) -> Parts:
     if not pickles:
         message = f"{display_name(source.name)} is a zip archive, but none that torch.save wrote"
         raise CheckpointError(message, "give a file of weights", code="FOREIGN_ZIP")
-    if len(pickles) > 1 or folder.count("/") != 1 or not all(name.startswith(folder) for name in found):
+    whole = pickles == [f"{folder}data.pkl"] and folder.count("/") == 1
+    if not whole or not all(name.startswith(folder) for name in found):
         raise fault(source, "PICKLE", f"has {len(pickles)} pickles, or members outside the pickle's folder")
     _little_endian(source, found.get(f"{folder}byteorder"))
     meaning = TorchMeaning()

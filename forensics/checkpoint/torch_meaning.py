@@ -148,8 +148,8 @@ class TorchMeaning:
         if not is_count(count) or begin + length > whole:
             raise CheckpointError(f"storage {ascii(name)[:80]} has an impossible size", code="TORCH_STORAGE")
         known = self.storages.setdefault(name, Storage(name, kind.about, whole, 0, whole))
-        if known.whole != whole:
-            raise CheckpointError(f"storage {ascii(name)[:80]} has two sizes", code="TORCH_STORAGE")
+        if (known.whole, known.dtype) != (whole, kind.about):  # PyTorch would use the first for all
+            raise CheckpointError(f"storage {ascii(name)[:80]} has two sizes or types", code="TORCH_STORAGE")
         return Storage(name, kind.about, whole, begin, length)
 
 

@@ -73,9 +73,11 @@ def members(source: ByteSource) -> dict[str, Member]:
     """Every member by its name, both of its headers checked and its bytes found."""
     begin, end, count = _directory(source)
     found: dict[str, Member] = {}
+    folded: set[str] = set()
     for member in _central(source, source.read(begin, end - begin), count):
-        if member.name in found:
+        if member.name.lower() in folded:  # PyTorch looks members up without regard to case
             raise fault(source, "DUPLICATE", f"has two members named {ascii(member.name)[:80]}")
+        folded.add(member.name.lower())
         found[member.name] = member
     position, ahead = 0, Ahead(source)
     for member in sorted(found.values(), key=lambda m: m.header):
@@ -128,7 +130,7 @@ def _central(source: ByteSource, raw: bytes, count: int) -> Iterator[Member]:
         at += CENTRAL.size
         name, extra = raw[at : at + names], raw[at + names : at + names + extras]
         at += names + extras + comments
-        if magic != b"PK\x01\x02" or at > len(raw) or disk or names > NAME_LIMIT:
+        if magic != b"PK\x01\x02" or at > len(raw) or disk or names > NAME_LIMIT or min(name, default=0) < 32:
             raise fault(source, "DIRECTORY", "has a malformed directory")
         _plain(source, flags, method)
         size, packed, header = _wide(source, extra, (size, packed, header))

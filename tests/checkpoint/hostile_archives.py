@@ -112,6 +112,12 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "two data.pkl of one name": (
         lambda: zipped([*parts(GOOD), Member(name="model/data.pkl", raw=GOOD)]), "TORCH_ZIP_DUPLICATE",
     ),
+    "two data.pkl but for case": (
+        lambda: zipped([*parts(GOOD), Member(name="model/DATA.pkl", raw=GOOD)]), "TORCH_ZIP_DUPLICATE",
+    ),
+    "data.pkl in capitals": (lambda: _changed(0, name="model/DATA.PKL"), "TORCH_ZIP_PICKLE"),
+    "name that ends early": (lambda: _changed(3, name="model/data.pkl\0x"), "TORCH_ZIP_DIRECTORY"),
+    "no name": (lambda: zipped([*parts(GOOD), Member(name="", raw=b"")]), "TORCH_ZIP_DIRECTORY"),
     "data.pkl in another folder": (
         lambda: zipped([*parts(GOOD), Member(name="other/data.pkl", raw=GOOD)]), "TORCH_ZIP_PICKLE",
     ),

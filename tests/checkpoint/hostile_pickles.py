@@ -288,6 +288,9 @@ TENSORS: dict[str, tuple[Callable[[], bytes], str]] = {
     "storage with two sizes": (
         lambda: state(a=tensor(), b=tensor((2,), held=storage(elements=2))), "TORCH_STORAGE",
     ),
+    "storage with two types": (
+        lambda: state(a=tensor(), b=tensor(held=storage(kind="IntStorage"))), "TORCH_STORAGE",
+    ),
     "negative storage": (lambda: state(w=tensor(held=storage(elements=-4))), "TORCH_STORAGE"),
     "storage of a dtype": (lambda: state(w=tensor(held=storage(kind="float32"))), "TORCH_STORAGE"),
     "view beyond its storage": (

@@ -22,6 +22,7 @@ from forensics.checkpoint.opening import open_checkpoint
 from forensics.checkpoint.safetensors_file import open_safetensors_file
 from forensics.checkpoint.source import LocalBytes
 from forensics.checkpoint.stored import WeightFile
+from forensics.checkpoint.streaming import Streamed
 from forensics.checkpoint.torch_file import open_torch
 from forensics.checkpoint.torch_names import ITEM_BYTES as TORCH_ITEM_BYTES
 from forensics.errors import CheckpointError
@@ -370,6 +371,44 @@ def test_sharded_checkpoint_is_opened_whole(new: bool, tmp_path: Path) -> None:
         twin = other.find(spec.role, spec.layer)
         assert twin is not None
         assert np.array_equal(one.matrix(spec), other.matrix(twin))
+
+
+@KINDS
+def test_reading_pass_hashes_the_file(new: bool, tmp_path: Path) -> None:
+    """Tied, nested and turned tensors are each read, and every byte of the file is hashed once."""
+    import hashlib
+
+    weights = {name: torch.from_numpy(value.copy()) for name, value in llama_tensors(4).items()}
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    both = drawn(24, 8, dtype=torch.int32).view(torch.float32)
+    up, gate = "model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.gate_proj.weight"
+    weights[up], weights[gate] = both[12:], both[:12]
+    norm = "model.layers.1.input_layernorm.weight"
+    weights[norm] = weights["model.layers.1.self_attn.q_proj.weight"][2]
+    down = "model.layers.1.mlp.down_proj.weight"
+    weights[down] = weights[down].T.contiguous().T
+    path = saved(tmp_path, weights, new=new)
+    checkpoint = open_checkpoint(path)
+    with Streamed(checkpoint=checkpoint) as streamed:
+        read = sum(piece.count for piece in streamed)
+    assert streamed.hashes[0] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read == path.stat().st_size
+    assert {len(planned.segments) for planned in checkpoint.plan.tensors} == {1}
+    for role, layer, name in (
+        ("lm_head", None, "lm_head.weight"),
+        ("down_proj", 1, down),
+        ("gate_proj", 0, gate),
+    ):
+        spec = checkpoint.find(role, layer)
+        assert spec is not None
+        assert np.array_equal(checkpoint.matrix(spec), weights[name].numpy(), equal_nan=True)
+
+
+def test_archive_named_code_is_no_program(tmp_path: Path) -> None:
+    """The folder inside an archive has the file's name, which may be any."""
+    tensors = {"a": drawn(3)}
+    torch.save(tensors, tmp_path / "code.bin")
+    assert_same(opened(tmp_path / "code.bin"), tensors)
 
 
 def test_turned_twin_in_safetensors_is_recognised(tmp_path: Path) -> None:

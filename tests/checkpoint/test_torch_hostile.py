@@ -135,12 +135,17 @@ def test_refusal_names_the_global() -> None:
 def test_pickle_that_would_cost_is_refused(case: str) -> None:
     """Malformed and explosive pickles meet a budget or the end of the file, in every container."""
     made, code = BOMBS[case]
-    assert refused(archived(made())).code == code
-    bare = refused(LEGACY_HEAD + made()).code
-    assert bare in (code, "PICKLE_TRUNCATED")  # where nothing is wrong before its list of storages is missed
+    raw = made()
+    assert refused(archived(raw)).code == code
+    if len(raw) < 200_000:  # the larger ones would only take as long again
+        bare = refused(LEGACY_HEAD + raw).code
+        assert bare in (
+            code,
+            "PICKLE_TRUNCATED",
+        )  # where nothing is wrong before its list of storages is missed
 
 
-SLOW = ("four million instructions", "two million memo entries")
+SLOW = ("four million instructions", "two million memo entries", "a million dictionaries")
 
 
 @pytest.mark.parametrize(
