@@ -637,3 +637,30 @@ def test_supported_families_are_listed() -> None:
         "PanguProMoE",
         "baichuan",
     } <= every
+
+
+def test_queries_without_gates_stay_whole(tmp_path: Path) -> None:
+    """Where Qwen3.5 has no gate on its heads, every row of the query projection is a query."""
+    drawn = Drawn()
+    tensors = llama({n: canonical(drawn) for n in range(2)}) | outside(drawn, *FAMILIES["llama"][1])
+    tensors = {k: v for k, v in tensors.items() if not k.endswith(".bias")}
+    linear = {
+        "A_log": (2,),
+        "conv1d.weight": (8, 1, 4),
+        "in_proj_qkv.weight": (8, WIDTH),
+        "out_proj.weight": (WIDTH, 4),
+    }
+    tensors |= {f"model.layers.2.linear_attn.{name}": drawn(*shape) for name, shape in linear.items()}
+    checkpoint = written(
+        tmp_path / "a", tensors, CONFIG | {"model_type": "qwen3_5_text", "num_hidden_layers": 3}
+    )
+    assert checkpoint.architecture.layout == "qwen3_next"
+    np.testing.assert_array_equal(
+        held(checkpoint, "q_proj", 1), tensors["model.layers.1.self_attn.q_proj.weight"]
+    )
+    assert checkpoint.find("attn_gate_proj", 1) is None
+    assert (held(checkpoint, "linear_q_proj", 2).shape, held(checkpoint, "linear_v_proj", 2).shape) == (
+        (2, 16),
+        (4, 16),
+    )
+    checkpoint.close()
