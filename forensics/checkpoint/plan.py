@@ -200,10 +200,11 @@ def _codec(stored: Stored, match: Match, extent: tuple[int, int], heads: Heads) 
     rows, columns = extent
     codec = stored.codec
     if turned(stored, match):
-        if not isinstance(codec, Plain):
+        if not isinstance(codec, (Plain, Turned)):
             raise Unsplittable(f"stored transposed as {stored.precision}, which is not turned yet")
         unit = rows // stored.shape[0] if len(stored.shape) == 3 else rows
-        codec = Turned(codec.dtype, columns, unit)
+        twice = isinstance(codec, Turned)  # a view of rows that are canonical as they lie
+        codec = Plain(codec.dtype, columns) if twice else Turned(codec.dtype, columns, unit)
     elif isinstance(codec, Plain):
         codec = Plain(codec.dtype, columns)  # vectors are columns, stacks are unrolled
     if codec is None or codec.columns != columns:

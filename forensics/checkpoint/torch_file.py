@@ -49,7 +49,7 @@ def open_torch(source: ByteSource) -> WeightFile:
     if beginning.startswith(b"PK\x03\x04"):
         parts = _archive(source)
     elif beginning[:1] == b"\x80" and beginning[1:2] in b"\2\3\4\5" and beginning[4:9] != b"\0\0\0\0{":
-        root, _, begins, end = legacy_parts(source)
+        root, begins, end = legacy_parts(source)
         parts = Parts(container="legacy", root=root, begins=begins, end=end)
     else:
         raise _another(source, beginning)

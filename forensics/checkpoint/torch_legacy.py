@@ -19,8 +19,8 @@ MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
 
 
-def legacy_parts(source: ByteSource) -> tuple[Any, dict[str, Storage], dict[str, int], int]:
-    """(object, storages, where each begins, where the last one ends); bytes may lie behind the end of a short file."""
+def legacy_parts(source: ByteSource) -> tuple[Any, dict[str, int], int]:
+    """(object, where each storage begins, where the last one ends); a short file may end before either."""
     tape, meaning = Tape(source, 0, source.size), TorchMeaning()
     if Program(tape, meaning).run() != MAGIC:
         message = f"{tape.shown} is a pickle, but none that torch.save wrote"
@@ -39,7 +39,7 @@ def legacy_parts(source: ByteSource) -> tuple[Any, dict[str, Storage], dict[str,
         message = f"{tape.shown} lists other storages than its tensors lie in"
         raise CheckpointError(message, code="TORCH_LEGACY_KEYS")
     begins, end = _placed(source, [meaning.storages[key] for key in keys], tape)
-    return root, meaning.storages, begins, end
+    return root, begins, end
 
 
 def _placed(source: ByteSource, storages: list[Storage], tape: Tape) -> tuple[dict[str, int], int]:

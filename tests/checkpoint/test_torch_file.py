@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import math
 import os
 import tempfile
@@ -347,8 +348,6 @@ def test_any_state_dict_is_what_pytorch_loads(
 @KINDS
 def test_sharded_checkpoint_is_opened_whole(new: bool, tmp_path: Path) -> None:
     """Shards with an index make one checkpoint, the same as its safetensors twin, tensor for tensor."""
-    import json
-
     tensors = llama_tensors(3)
     write(tmp_path / "plain", tensors)
     folder = tmp_path / "torch"
@@ -402,6 +401,30 @@ def test_reading_pass_hashes_the_file(new: bool, tmp_path: Path) -> None:
         spec = checkpoint.find(role, layer)
         assert spec is not None
         assert np.array_equal(checkpoint.matrix(spec), weights[name].numpy(), equal_nan=True)
+
+
+def test_turned_view_of_a_matrix_stored_in_out(tmp_path: Path) -> None:
+    """GPT-2 keeps matrices (in, out); such a matrix saved as a view of (out, in) rows gives those very rows."""
+    width, config = 8, {"model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 1, "vocab_size": 10}
+    tensors = {"wte.weight": drawn(10, width), "wpe.weight": drawn(6, width), "ln_f.weight": drawn(width)}
+    shapes = {"attn.c_attn": (8, 24), "attn.c_proj": (8, 8), "mlp.c_fc": (8, 32), "mlp.c_proj": (32, 8)}
+    for norm in ("ln_1", "ln_2"):
+        tensors[f"h.0.{norm}.weight"] = drawn(width)
+    tensors |= {f"h.0.{name}.weight": drawn(*shape) for name, shape in shapes.items()}
+    tensors = {name: torch.nan_to_num(tensor) for name, tensor in tensors.items()}
+    opened_twice = []
+    for folder, view in (("plain", False), ("views", True)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(json.dumps(config))
+        kept = {n: t.T.contiguous().T if view and t.dim() == 2 else t for n, t in tensors.items()}
+        saved(tmp_path / folder, kept)
+        opened_twice.append(open_checkpoint(tmp_path / folder))
+    one, other = opened_twice
+    assert len(one.plan.specs) == len(other.plan.specs) >= 10
+    for spec in one.plan.specs:
+        twin = other.find(spec.role, spec.layer)
+        assert twin is not None
+        assert np.array_equal(one.matrix(spec), other.matrix(twin))
 
 
 def test_archive_named_code_is_no_program(tmp_path: Path) -> None:
