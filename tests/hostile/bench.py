@@ -98,7 +98,7 @@ def read(order: dict[str, Any], registry: Any, offered: Any) -> dict[str, Any]:
     except ForensicsError as error:
         code = error.code if isinstance(error, CheckpointError) else type(error).__name__
         answer["error"] = {"code": code, "message": error.message, "hint": error.hint}
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and fails the case
         import traceback
 
         answer["crash"] = f"{type(error).__name__}: {traceback.format_exc()[-1500:]}"

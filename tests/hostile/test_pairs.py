@@ -152,7 +152,10 @@ def scaled(tensors: Stored) -> None:
     """Channels scaled out of the norms into the matrices behind them, as smoothing for quantisation does."""
     scale = np.geomspace(0.5, 2.0, 64).astype(np.float32)
     for layer in range(4):
-        for norm, behind in (("input_layernorm", ("q_proj", "k_proj", "v_proj")), ("post_attention_layernorm", ("gate_proj", "up_proj"))):  # fmt: skip
+        for norm, behind in (
+            ("input_layernorm", ("q_proj", "k_proj", "v_proj")),
+            ("post_attention_layernorm", ("gate_proj", "up_proj")),
+        ):
             dtype, gain = tensors[f"model.layers.{layer}.{norm}.weight"]
             tensors[f"model.layers.{layer}.{norm}.weight"] = (dtype, gain / scale)
             for name in [n for n in tensors if f"layers.{layer}." in n and any(b in n for b in behind)]:

@@ -86,7 +86,13 @@ made("12a", "a zero hides an absurd shape", "ST_SHAPE", {"a": item([1 << 61, 1 <
 made("13", "a dimension is negative", "ST_SHAPE", {"a": item([-2], [0, 8])}, bytes(8))
 made("13a", "a dimension is a float", "ST_SHAPE", {"a": item([2.0], [0, 8])}, bytes(8))
 made("13b", "a dimension is true", "ST_SHAPE", {"a": item([True, 2], [0, 8])}, bytes(8))
-made("13c", "a dimension has ten thousand digits", "ST_HEADER", '{"a":{"dtype":"F32","shape":[' + "9" * 10_000 + '],"data_offsets":[0,8]}}', bytes(8))  # fmt: skip
+made(
+    "13c",
+    "a dimension has ten thousand digits",
+    "ST_HEADER",
+    '{"a":{"dtype":"F32","shape":[' + "9" * 10_000 + '],"data_offsets":[0,8]}}',
+    bytes(8),
+)
 made("13d", "an offset is a text", "ST_OFFSETS", {"a": item([2], ["0", 8])}, bytes(8))
 made("14", "the dtype is unknown", "ST_DTYPE", {"a": item([2], [0, 8], "F31")}, bytes(8))
 made("14a", "the dtype is a list", "ST_DTYPE", {"a": item([2], [0, 8], ["F32"])}, bytes(8))

@@ -82,7 +82,12 @@ numbers("67h", "a norm gain is NaN", one(np.nan, "model.norm.weight"), "NOT_FINI
 numbers(
     "67i", "an embedding row is NaN", one(np.nan, "model.embed_tokens.weight"), "NOT_FINITE", check=lowered
 )
-numbers("67j", "negative zero and signs only", lambda t: t.update({k: np.copysign(0.0, v).astype("f4") for k, v in t.items()}), check=whole)  # fmt: skip
+numbers(
+    "67j",
+    "negative zero and signs only",
+    lambda t: t.update({k: np.copysign(0.0, v).astype("f4") for k, v in t.items()}),
+    check=whole,
+)
 
 
 def added(**shapes: Any) -> Change:
@@ -97,7 +102,12 @@ def zeros(*shape: int) -> NDArray[np.float32]:
 
 numbers("68", "a tensor has no rows", added(model__layers__1__mlp__gate_proj__weight=zeros(0, 8)))
 numbers("68a", "a matrix is a single number", added(model__layers__1__mlp__gate_proj__weight=zeros()))
-numbers("68b", "a matrix has five dimensions", added(model__layers__1__mlp__gate_proj__weight=zeros(2, 2, 3, 2, 4)), check=partly)  # fmt: skip
+numbers(
+    "68b",
+    "a matrix has five dimensions",
+    added(model__layers__1__mlp__gate_proj__weight=zeros(2, 2, 3, 2, 4)),
+    check=partly,
+)
 numbers("68c", "a norm is a matrix", added(model__norm__weight=zeros(8, 8)))
 numbers(
     "68d", "an embedding has one column", added(model__embed_tokens__weight=zeros(80, 1)), "CONFIG_MISMATCH"

@@ -192,9 +192,9 @@ def special(number: str, title: str, make: Callable[[Path], object], code: str) 
         (path / "model.safetensors").unlink()
         make(path / "model.safetensors")
 
-    CASES.case(
-        number, f"model.safetensors is {title}", refused=code, seconds=1.0, whole=number == "20"
-    )(build)
+    CASES.case(number, f"model.safetensors is {title}", refused=code, seconds=1.0, whole=number == "20")(
+        build
+    )
 
 
 for _number, (_title, _make, _code) in SPECIAL.items():
@@ -220,7 +220,15 @@ def blobs(path: Path) -> list[Path]:
     return [path / "blobs"]
 
 
-@CASES.case("25b", "a hub cache's links into its blobs", single="snapshots/0", codes=(), check=whole, also=blobs, whole=True)  # fmt: skip
+@CASES.case(
+    "25b",
+    "a hub cache's links into its blobs",
+    single="snapshots/0",
+    codes=(),
+    check=whole,
+    also=blobs,
+    whole=True,
+)
 def linked(path: Path, _: Traps) -> None:
     """Accepted: this is how the hub's own library keeps files."""
     cache(path)

@@ -110,7 +110,12 @@ with_config("55j", "has a type that is a path", model_type="../../../etc/passwd"
 with_config(
     "55k", "declares heads that do not divide the width", num_attention_heads=7, num_key_value_heads=3
 )
-with_config("55l", "hides another in text_config", ("CONFIG_MISMATCH",), text_config={"hidden_size": 1 << 40, "num_hidden_layers": HUGE, "model_type": "gemma"})  # fmt: skip
+with_config(
+    "55l",
+    "hides another in text_config",
+    ("CONFIG_MISMATCH",),
+    text_config={"hidden_size": 1 << 40, "num_hidden_layers": HUGE, "model_type": "gemma"},
+)
 raw_config("55m", "holds NaN", '{"model_type":"llama","hidden_size":NaN}', "JSON_NOT_FINITE")
 raw_config("55n", "holds infinity", '{"rope_theta":-Infinity}', "JSON_NOT_FINITE")
 raw_config("55o", "has a number of 10 000 digits", '{"hidden_size":' + "9" * 10_000 + "}", "JSON")
@@ -132,7 +137,9 @@ def with_card(number: str, title: str, head: str, **expected: Any) -> None:
     CASES.case(number, f"the card {title}", codes=(), check=whole, **expected)(build)
 
 
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9))  # fmt: skip
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
+)
 with_card("56b", "is a YAML bomb of aliases", f"---\nlicense: mit\n{BOMB}---\n# x", whole=True)
 with_card("56c", "asks YAML for an object", "---\nx: !!python/object/apply:os.system ['touch canary']\n---\n")
 with_card("56d", "is YAML nested 30 000 deep", "---\nx: " + "[" * 30_000 + "\n---\n")
@@ -160,6 +167,11 @@ def vocabulary(vocab: Any) -> str:
     return json.dumps({"model": {"type": "BPE", "vocab": vocab, "merges": []}})
 
 
+def crowded() -> str:
+    """A vocabulary beyond the limit."""
+    return '{"model":{"vocab":{' + ",".join(f'"{i}":{i}' for i in range(2_500_000)) + "}}}"
+
+
 SPLIT = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
 REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "b" * 10_000_000}
 PADDING = {"strategy": {"Fixed": HUGE}, "direction": "Right", "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}
@@ -168,9 +180,18 @@ with_tokenizer("57a", "replaces a letter by 10 MB", changed(normalizer=REPLACE))
 with_tokenizer("57b", "pads to a thousand million", changed(padding=PADDING))
 with_tokenizer("59", "has an id of 2^32 - 1", vocabulary({"a": (1 << 32) - 1, "b": 1}))
 with_tokenizer("59a", "gives one id to all tokens", vocabulary({f"t{i}": 1 for i in range(5_000)}))
-with_tokenizer("59b", "has 2.5 million tokens", lambda: vocabulary(list("abc")).replace('["a", "b", "c"]', "{" + ",".join(f'"{i}":{i}' for i in range(2_500_000)) + "}"), "TOKENIZER", megabytes=900)  # fmt: skip
-with_tokenizer("59c", "adds 200 000 tokens", changed(added_tokens=[{"id": i, "content": f"<{i}>"} for i in range(200_000)]), megabytes=400)  # fmt: skip
-with_tokenizer("59d", "has ids that are negative, floats and texts", vocabulary({"a": -1, "b": 1.5, "c": "3", "d": None, "e": True}))  # fmt: skip
+with_tokenizer("59b", "has 2.5 million tokens", crowded, "TOKENIZER", megabytes=900, slow=True)
+with_tokenizer(
+    "59c",
+    "adds 200 000 tokens",
+    changed(added_tokens=[{"id": i, "content": f"<{i}>"} for i in range(200_000)]),
+    megabytes=400,
+)
+with_tokenizer(
+    "59d",
+    "has ids that are negative, floats and texts",
+    vocabulary({"a": -1, "b": 1.5, "c": "3", "d": None, "e": True}),
+)
 with_tokenizer("59e", "is nested 100 000 deep", '{"model":' + "[" * 100_000, "JSON")
 with_tokenizer("59f", "has no model", "{}", "TOKENIZER")
 with_tokenizer(
@@ -180,7 +201,11 @@ with_tokenizer(
     "59h", "has lone surrogates for tokens", '{"model":{"type":"BPE","vocab":{"\\ud800":0,"\\udfff":1}}}'
 )
 with_tokenizer("59i", "has a token of 5 MB", vocabulary({"x" * 5_000_000: 0}))
-with_tokenizer("59j", "has merges of every wrong kind", json.dumps({"model": {"vocab": {"a": 0}, "merges": [1, [], ["a"], "a", "a b c", [1, 2], None]}}))  # fmt: skip
+with_tokenizer(
+    "59j",
+    "has merges of every wrong kind",
+    json.dumps({"model": {"vocab": {"a": 0}, "merges": [1, [], ["a"], "a", "a b c", [1, 2], None]}}),
+)
 
 
 @CASES.case("60", "a SentencePiece model is corrupt", codes=(), check=whole)
