@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traps:
-    """What a payload would touch: files that must not appear, a file that must not be read, a server nobody may reach."""
+    """What a payload would touch: a file that must not appear, one that must not be read, a server nobody may reach."""
 
     canary: Path
     secret: Path

@@ -1,4 +1,4 @@
-"""Pairs of which one side lies: no number is NaN, what could not be read is never `independent`, forgery is no descent."""
+"""Pairs of which one side lies: nothing is NaN, what could not be read is never `independent`, forgery no descent."""
 
 from __future__ import annotations
 

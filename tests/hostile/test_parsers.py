@@ -1,4 +1,4 @@
-"""Readers of small files, on anything at all: what they accept is bounded and names nothing outside, the rest is refused."""
+"""Readers of small files, on anything at all: what they accept is bounded and stays inside, the rest is refused."""
 
 from __future__ import annotations
 
@@ -119,7 +119,8 @@ TOKENIZERS = st.fixed_dictionaries(
     {},
     optional={
         "model": st.fixed_dictionaries({}, optional={"type": VALUES, "vocab": VALUES, "merges": VALUES}) | VALUES,
-        "added_tokens": st.lists(st.dictionaries(st.sampled_from(["id", "content", "special"]), VALUES), max_size=3) | VALUES,
+        "added_tokens": st.lists(st.dictionaries(st.sampled_from(["id", "content", "special"]), VALUES), max_size=3)
+        | VALUES,
         "normalizer": VALUES, "pre_tokenizer": VALUES, "decoder": VALUES,
     },
 )  # fmt: skip

@@ -79,7 +79,7 @@ def record(folder: Path, name: str = "out") -> Mapping[str, Any]:
 
 
 def test_deaths_of_workers_are_findings_and_others_are_judged(place: Path) -> None:
-    """Killed, panicking, leaving, talking nonsense or without end: each is its own candidate's error, the rest go on."""
+    """Killed, panicking, leaving, talking nonsense or too much: each is its own candidate's error, the rest go on."""
     done = command(place, *DEATHS, "base")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -139,7 +139,7 @@ def is_running(process: Path) -> bool:
 
 
 def test_full_disk_is_two_lines(place: Path, tmp_path: Path) -> None:
-    """Where sketches cannot be written the case ends with status 2 and nothing half-written, and blames no checkpoint."""
+    """Where sketches cannot be written the case ends with status 2, nothing half-written, and no checkpoint blamed."""
 
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))

@@ -1,4 +1,4 @@
-"""Hostile checkpoints in one real case: real workers, the command line, and a good candidate that is judged all the same."""
+"""Hostile checkpoints in one real case, with real workers, beside a good candidate that is judged all the same."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def judged(folder: Path, cases: list[Case], server: socket.socket) -> Judged:
         named.append(f"{case.number}={path / case.single if case.single else path}")
     done = subprocess.run(
         [
-            sys.executable, "-P", "-m", "forensics", "investigate", "--suspect", "suspect", "--candidates", *named, "base",
+            sys.executable, "-P", "-m", "forensics", "investigate", "--suspect", "suspect",
+            "--candidates", *named, "base",
             "--probes", *PROBES, "--only-bundled", "--out", "out",
         ],
         cwd=folder, capture_output=True, text=True, timeout=550, check=False,

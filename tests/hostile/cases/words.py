@@ -87,7 +87,7 @@ def options(path: Path, traps: Traps) -> None:
     """Dropped by the allow-list."""
     secret = str(traps.secret)
     config(path, _attn_implementation_internal=f"{traps.url}kernel", trust_remote_code=True, use_kernels=secret,
-           quantization_config={"quant_method": "gptq", "dataset": secret, "bits": 4, "modules_to_not_convert": [secret]},
+           quantization_config={"quant_method": "gptq", "dataset": secret, "bits": 4, "modules": [secret]},
            _name_or_path=secret, tokenizer_file=secret, vocab_file=secret, torchscript=True)  # fmt: skip
 
 
