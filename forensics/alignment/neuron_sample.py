@@ -39,11 +39,14 @@ class SampledUnit:
 class UnitSampler:
     """Sees both legs of one unit in row blocks and keeps a few times `most` rows.
 
+    Of a leg that is through only answers are kept: hundreds of experts may wait for their second leg at a time.
     `inputs` (anchors, width) are what the lead's rows are multiplied with. With `outputs` the second leg is
     down_proj, whose columns are the neurons and whose rows meet `inputs`; otherwise it is up_proj.
     """
 
     inputs: Floats32
+    projection: Floats32
+    """(width, k), one for all of a width."""
     neurons: int
     most: int
     outputs: bool = False
@@ -58,7 +61,12 @@ class UnitSampler:
     follow_left: int = field(init=False)
     lead_rows: dict[int, Floats32] = field(default_factory=dict)
     follow_rows: dict[int, Floats32] = field(default_factory=dict)
-    answers: Floats32 | None = None
+    first: Floats32 | None = None
+    """Answers of the lead's chosen rows, (anchors, m), once it is through."""
+    second: Floats32 | None = None
+    """Answers of the second leg's columns, (anchors, m), as far as they are summed."""
+    up: Floats32 | None = None
+    """Projected directions of the up rows, (m, k), where up is the lead."""
     choice: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
@@ -69,7 +77,7 @@ class UnitSampler:
     def again(self) -> None:
         """Forgets the second leg."""
         self.follow_left = self.inputs.shape[1] if self.outputs else self.neurons
-        self.missed, self.answers = False, None
+        self.missed, self.second = False, None
         self.follow_rows.clear()
 
     @property
@@ -89,10 +97,12 @@ class UnitSampler:
         self.norms[span] = norms
         self.highest = np.unique(np.concatenate([self.highest, norms[norms > 0]]))[-self.most :]
         self.lead_left -= len(rows)
-        self.lead_rows |= self._kept(rows, start, gain)
-        if len(self.lead_rows) > 2 * self.most:
-            least = self._least()
-            self.lead_rows = {i: row for i, row in self.lead_rows.items() if self.norms[i] >= least}
+        self._keep(self.lead_rows, rows, start, gain)
+        if not self.lead_left:
+            chosen = self._stacked(self.lead_rows)
+            self.first = self.inputs @ chosen.T
+            self.up = directions(chosen) @ self.projection if self.outputs else None
+            self.lead_rows.clear()
 
     def follow(self, rows: Floats32, start: int, gain: Floats32 | None = None) -> None:
         """Takes a block of the second leg: up rows and the gain of what they are given, or down rows."""
@@ -102,15 +112,27 @@ class UnitSampler:
             self.missed |= self.lead_left > 0
             if not self.missed:
                 part = self.inputs[:, span] @ rows[:, self.chosen()]
-                self.answers = part if self.answers is None else self.answers + part
+                self.second = part if self.second is None else self.second + part
             return
         self.missed |= bool(np.isnan(self.norms[span]).any())
-        self.follow_rows |= self._kept(rows, start, gain)
+        if self.missed:
+            self.follow_rows.clear()
+        else:
+            self._keep(self.follow_rows, rows, start, gain)
 
-    def _kept(self, rows: Floats32, start: int, gain: Floats32 | None) -> dict[int, Floats32]:
-        """Rows of a block whose neurons can still be chosen, by neuron, the gain in them."""
-        places = np.flatnonzero(self.norms[start : start + len(rows)] >= self._least()).tolist()
-        return {start + i: rows[i].copy() if gain is None else rows[i] * gain for i in places}
+    def _keep(self, kept: dict[int, Floats32], rows: Floats32, start: int, gain: Floats32 | None) -> None:
+        """Adds the rows of a block whose neurons can still be chosen to `kept`, by neuron, the gain in them."""
+        least = self._least()
+        for i in np.flatnonzero(self.norms[start : start + len(rows)] >= least).tolist():
+            kept[start + i] = rows[i].copy() if gain is None else rows[i] * gain
+        if len(kept) > 2 * self.most:
+            for i in [i for i in kept if self.norms[i] < least]:
+                del kept[i]
+
+    def _stacked(self, kept: dict[int, Floats32]) -> Floats32:
+        """The chosen rows, (m, width)."""
+        chosen = self.chosen().tolist()
+        return np.array([kept[i] for i in chosen], np.float32).reshape(len(chosen), self.inputs.shape[1])
 
     def _least(self) -> float:
         """The smallest norm that can still be chosen."""
@@ -123,19 +145,17 @@ class UnitSampler:
             self.choice = first[distinct > 0][::-1][: self.most].astype(np.intp)
         return self.choice
 
-    def sampled(self, projection: Floats32) -> SampledUnit:
-        """The sample, without neurons that answer nothing; `projection` (width, k) is one for all of a width."""
-        chosen, width = self.chosen(), self.inputs.shape[1]
-        lead, follow = (
-            np.array([kept[int(i)] for i in chosen], np.float32).reshape(len(chosen), width)
-            for kept in (self.lead_rows, self.lead_rows if self.outputs else self.follow_rows)
-        )
+    def sampled(self) -> SampledUnit:
+        """The sample, without neurons that answer nothing; only once both legs are through."""
+        chosen, first, second, rows = self.chosen(), self.first, self.second, self.up
         with np.errstate(all="ignore"):
-            second = self.inputs @ follow.T if self.answers is None else self.answers
-            legs = self.inputs @ lead.T, second
+            if second is None or rows is None:
+                follow = self._stacked(self.follow_rows)
+                second, rows = self.inputs @ follow.T, directions(follow) @ self.projection
+            assert first is not None
+            legs = first, second
             codes = np.stack([encode(leg) for leg in legs])
             energy = legs[0].std(axis=0) * legs[1].std(axis=0)
-            rows = directions(follow) @ projection
         there = codes.any(axis=2).all(axis=0) & np.isfinite(energy)
         return SampledUnit(
             codes=codes[:, there],
@@ -166,6 +186,7 @@ class UnitSamplers:
         if unit not in self.open:
             self.open[unit] = UnitSampler(
                 inputs=self.inputs,
+                projection=self.projection,
                 neurons=neurons,
                 most=self.most,
                 outputs=self.outputs,
@@ -179,7 +200,7 @@ class UnitSamplers:
         if not sampler.through or sampler.missed:
             return
         del self.open[unit]
-        sample = sampler.sampled(self.projection)
+        sample = sampler.sampled()
         if len(sample.index) < self.least:
             return
         self.kept[unit] = sample
