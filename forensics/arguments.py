@@ -62,6 +62,14 @@ def _adapted(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _hub(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--hub-token-env", metavar="NAME", default="",
+        help="environment variable with a token for the hub that HF_ENDPOINT names (HF_TOKEN is sent to the public hub "
+        "only)",
+    )  # fmt: skip
+
+
 def _remembering(command: argparse.ArgumentParser) -> None:
     place = command.add_mutually_exclusive_group()
     place.add_argument(
@@ -117,10 +125,12 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--case-id", metavar="TEXT", default="", help="a name for this case, printed in the dossier"
     )
     command.add_argument(
-        "--quick", action="store_true",
-        help="a first look: read only norms, biases, some embedding rows and a few layers; concludes nothing",
+        "--quick", "--remote", action="store_true",
+        help="a first look: read only norms, biases, some embedding rows and a few layers, of a hub's files by ranges; "
+        "concludes nothing",
     )  # fmt: skip
     _adapted(command)
+    _hub(command)
     _choice(command)
     _remembering(command)
     _shared(command)
@@ -166,6 +176,7 @@ def _sketch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     command.add_argument("path", metavar="PATH", help=PATHS)
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="the sketch file to write")
     _adapted(command)
+    _hub(command)
     _choice(command)
     _remembering(command)
     _shared(command)
@@ -180,6 +191,7 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     command.add_argument("path", metavar="PATH", help=PATHS)
     _adapted(command)
+    _hub(command)
     _shared(command)
     command.add_argument("--json", action="store_true", help="as JSON")
 

@@ -24,6 +24,8 @@ class Named:
 
     label: str
     path: Path
+    hub: str = ""
+    """`org/name[@revision]` on a hub, where no local path has that name; `path` then leads nowhere."""
 
     @classmethod
     def parse(cls, text: str) -> Named:
@@ -74,6 +76,8 @@ class Request:
     """A first look: only what the probes cannot do without is read."""
     remember: Remembering | None = None
     """None to read everything and keep nothing."""
+    token_env: str = ""
+    """Environment variable that holds a token for the hub that HF_ENDPOINT names; empty for none."""
     case_id: str = ""
     only_bundled: bool = False
     generated_at: str | None = None
@@ -100,7 +104,7 @@ class Request:
         labels: dict[str, Path] = {}
         places: dict[Path, str] = {}
         for named, role in self.subjects():
-            if not os.path.exists(named.path):
+            if not named.hub and not os.path.exists(named.path):
                 raise CheckpointError(
                     f"{role} {named.label}: no such file or folder", "check the path", code="MISSING"
                 )

@@ -104,12 +104,14 @@ def _run_notes(done: Investigated, request: Request) -> bytes:
     """What belongs to this run and not to the record: host, absolute paths, timings."""
     notes: Mapping[str, Any] = {
         "arguments": sys.argv[1:],
+        "confined": dict(done.confined),
         "digests": dict(done.digests),
+        "fetched": dict(done.fetched),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "python": sys.executable,
-        "paths": {named.label: str(named.path.resolve()) for named, _ in request.subjects()},
+        "paths": {named.label: named.hub or str(named.path.resolve()) for named, _ in request.subjects()},
         "seconds": {name: round(value, 3) for name, value in sorted(done.seconds.items())},
     }
     text = json.dumps(notes, indent=1, sort_keys=True, ensure_ascii=False)

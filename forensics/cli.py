@@ -7,9 +7,9 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forensics.arguments import parse
 from forensics.errors import CaseError, ForensicsError, ReportError, StrictError
@@ -74,21 +74,31 @@ def _print(text: str) -> None:
 
 
 def _request(given: argparse.Namespace, suspect: str) -> Request:
-    from forensics.case import Named, Remembering, Request
+    from forensics.case import Remembering, Request
+    from forensics.naming import named
 
-    return Request(
-        suspect=Named.parse(suspect),
-        candidates=tuple(Named.parse(c) for c in getattr(given, "candidates", ())),
-        controls=tuple(Named.parse(c) for c in getattr(given, "controls", ())),
-        probes=tuple(dict.fromkeys(given.probes)),
-        parameters={"prompts": _prompts(given.prompts)} if given.prompts else {},
+    prompts, no_cache = getattr(given, "prompts", ""), getattr(given, "no_cache", True)
+    if given.hub_token_env and "TOKEN" not in given.hub_token_env.upper():
+        hint = "workers are not given variables whose name holds TOKEN; rename it"
+        raise CaseError(f"--hub-token-env names {given.hub_token_env}", hint)
+    request = Request(
+        suspect=named(suspect),
+        candidates=tuple(named(c) for c in getattr(given, "candidates", ())),
+        controls=tuple(named(c) for c in getattr(given, "controls", ())),
+        probes=tuple(dict.fromkeys(getattr(given, "probes", ()))),
+        parameters={"prompts": _prompts(prompts)} if prompts else {},
         base=given.base,
         quick=getattr(given, "quick", False),
-        remember=None if given.no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
+        token_env=given.hub_token_env,
+        remember=None if no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
         case_id=getattr(given, "case_id", "")[:200],
         only_bundled=given.only_bundled,
         generated_at=_generated_at(),
     )
+    for subject, _ in request.subjects():
+        if subject.hub:
+            _say(f"note: {_visible(subject.hub)} is no path here; the hub is asked for it")
+    return request
 
 
 def _prompts(path: str) -> str:
@@ -144,6 +154,7 @@ def investigate(given: argparse.Namespace) -> int:
         record = casefiles.write_record(folder, done, request)
     _print(record.decode().rstrip("\n") if given.json else _summary(done.dossier))
     _warn((*done.notes, *done.dossier.problems))
+    _tell_fetched(done.fetched)
     with casefiles.writing(folder):
         warnings = casefiles.render(folder, done, record)
     for warning in warnings:
@@ -153,6 +164,16 @@ def investigate(given: argparse.Namespace) -> int:
     if given.strict:
         _require_clean(done.dossier)
     return 0
+
+
+def _tell_fetched(fetched: Mapping[str, Any]) -> None:
+    """How much of a hub's files was fetched."""
+    if fetched:
+        whole = sum(fetched["of_bytes"].values())
+        _say(
+            f"fetched {fetched['bytes'] / 1e6:.1f} MB of {whole / 1e6:.1f} MB from {', '.join(fetched['hubs'])} in "
+            f"{fetched['requests']} requests"
+        )
 
 
 def _summary(dossier: Dossier) -> str:
@@ -231,12 +252,12 @@ def inspect(given: argparse.Namespace) -> int:
     """Says what would be examined of one checkpoint."""
     import json
 
-    from forensics.case import Named
     from forensics.inspecting import inspect_checkpoint
     from forensics.inspection import inspection_text
 
-    found = inspect_checkpoint(Named.parse(given.path), base=given.base, only_bundled=given.only_bundled)
+    found = inspect_checkpoint(_request(given, given.path))
     _print(json.dumps(found, indent=1) if given.json else _lines(inspection_text(found)))
+    _tell_fetched(found["fetched"])
     return 0
 
 

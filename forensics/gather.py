@@ -7,28 +7,26 @@ input to other libraries, gets a worker and a time limit of its own, so that its
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from forensics import jobs
 from forensics.archive import restored
 from forensics.case import Named, Request, Role
-from forensics.errors import NOT_THE_CHECKPOINT, CaseError, CheckpointError, ReportError
+from forensics.errands import Errands
+from forensics.errors import NOT_THE_CHECKPOINT, CaseError, CheckpointError
 from forensics.probe import SketchProbe
 from forensics.readings import Abstention, Failure, Outcome, Reason
+from forensics.reads import Read
 from forensics.records import Problem, Subject
 from forensics.registry import Offered
 from forensics.remembered import Memory
-from forensics.sketches import is_sketch_file, load
+from forensics.sketches import is_sketch_file
 from forensics.visits import Visit, visited
 
-READ_LIMIT = 600.0
-READ_SPEED = 20e6
-"""Bytes per second below which a read is given up, beyond the first ten minutes."""
 COMPARE_LIMIT = 1800.0
 
 
@@ -42,34 +40,7 @@ class Watch(Protocol):
         """A probe is put to a candidate."""
 
 
-@dataclass(slots=True)
-class Read:
-    """A subject after its reading: its record, where its sketches lie, or why it could not be read."""
-
-    named: Named
-    role: Role
-    subject: Subject
-    sketches: list[Path] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    error: CheckpointError | None = None
-    seconds: float = 0.0
-    absent: dict[str, Outcome] = field(default_factory=dict)
-    """Outcomes of probes whose own worker failed on this subject."""
-
-    def begin_again(self) -> None:
-        """Forgets what was found so far."""
-        self.subject = _blank(self.named, self.role)
-        self.sketches.clear()
-        self.problems.clear()
-        self.absent.clear()
-
-    @property
-    def is_sketch(self) -> bool:
-        """Whether only a sketch was handed over."""
-        return self.subject.form == "sketch"
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Gatherer:
     """The workers of one case. `scratch` is a folder of ours that goes away with the case."""
 
@@ -77,22 +48,12 @@ class Gatherer:
     offered: Mapping[str, Offered]
     scratch: Path
     watch: Watch
-    seconds: dict[str, float] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    errands: Errands
+    memory: Memory = field(default_factory=Memory)
     precisions: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """By (probe, candidate): from which precisions suspect and candidate were read."""
-    memory: Memory = field(default_factory=Memory)
     digests: dict[str, str] = field(default_factory=dict)
     """By label: how the digest of a checkpoint came about in this run."""
-
-    def _job(self, task: str, probes: list[str], **rest: Any) -> dict[str, Any]:
-        settings = {
-            "only_bundled": self.request.only_bundled,
-            "parameters": dict(self.request.parameters),
-            "quick": self.request.quick,
-            "base": self.request.base,
-        }
-        return {"task": task, "probes": probes, **settings, **rest}
 
     def alone(self, probe: str) -> bool:
         """Whether a probe is read in a worker of its own."""
@@ -116,12 +77,19 @@ class Gatherer:
     def read(self, index: int, item: tuple[Named, Role]) -> Read:
         """One subject: shared pass first, then each lone probe."""
         named, role = item
-        found = Read(named=named, role=role, subject=_blank(named, role))
+        found = Read.of(named, role)
         if is_sketch_file(named.path):
-            self._take_sketch(found)
+            found.take_sketch()
+            self.digests[named.label] = "as the sketch file says"
+            return found
+        try:
+            found.location = self.errands.location(named)
+            self.errands.hub.located(self.request.base)
+        except CheckpointError as error:
+            found.error = CheckpointError(f"{named.label}: {error.message}", error.hint, code=error.code)
             return found
         lone = [i for i in self.sketching() if self.alone(i)]
-        visit = visited(self.memory, str(named.path), named.label, self.sketching())
+        visit = visited(self.memory, found.location, named.label, self.sketching())
         self._read_together(found, visit, self.scratch / f"{index}.sketch", lone)
         for probe in lone if not found.error else []:
             if probe not in visit.sketches:
@@ -138,7 +106,7 @@ class Gatherer:
         together = [i for i in self.sketching() if i not in lone]
         missing = [i for i in together if i not in visit.sketches]
         if visit.trusted and visit.subject:
-            found.subject = _relabelled(visit.subject, found, form=visit.subject.form)
+            found.take(visit.subject, commit=self.errands.hub.commit(found.location))
             found.problems += visit.problems
             size = max(1, sum(f.size for f in found.subject.files))
             self.watch.reading(found.named.label, size, size)
@@ -156,20 +124,6 @@ class Gatherer:
         if not found.error:
             visit.keep(found.subject, found.problems, out)
 
-    def _take_sketch(self, found: Read) -> None:
-        try:
-            book = load(found.named.path)
-        except (CheckpointError, ReportError) as error:
-            found.error = CheckpointError(f"{found.named.label}: {error.message}", error.hint, code="SKETCH")
-            return
-        if any(s.subject != book.subject.digest for s in book.sketches.values()):
-            message = f"{found.named.label}: a sketch in the file is of another checkpoint than the file says"
-            found.error = CheckpointError(message, "sketch the checkpoint again", code="SKETCH")
-            return
-        found.subject = _relabelled(book.subject, found, form="sketch")
-        found.sketches.append(found.named.path)
-        self.digests[found.named.label] = "as the sketch file says"
-
     def _read_shared(self, found: Read, out: Path, probes: list[str]) -> None:
         label = found.named.label
 
@@ -178,18 +132,17 @@ class Gatherer:
                 done, total = message["progress"]
                 self.watch.reading(label, int(done), int(total))
             elif "subject" in message:
-                read = restored(Subject, message["subject"])
-                found.subject = _relabelled(read, found, form=read.form)
+                subject = restored(Subject, message["subject"])
+                found.take(subject, commit=self.errands.hub.commit(found.location))
                 found.problems += [restored(Problem, p) for p in message["problems"]]
                 found.sketches.append(out)
             elif "error" in message:
-                found.error = _checkpoint_error(label, message["error"])
+                found.fail(message["error"])
 
         # What a worker cannot blame on the checkpoint ends the case: it must not pass for an unreadable model.
-        job = self._job("read", probes, location=str(found.named.path), label=label, out=str(out), digest="")
-        end = jobs.run(job, limit=READ_LIMIT + _size(found.named.path) / READ_SPEED, listen=listen)
-        with self.lock:
-            self.seconds[f"read {label}"] = end.seconds
+        job = self.errands.job("read", probes, location=found.location, label=label, out=str(out), digest="")
+        limit = self.errands.reading_limit(found.location)
+        end = self.errands.run(job, what=f"read {label}", limit=limit, listen=listen)
         if found.error and found.error.code == NOT_THE_CHECKPOINT:
             raise CaseError(found.error.message, found.error.hint)
         if not end.done:
@@ -210,19 +163,18 @@ class Gatherer:
             if "error" in message:
                 errors.append(str(message["error"].get("message")))
 
-        job = self._job(
+        job = self.errands.job(
             "read",
             probes,
-            location=str(found.named.path),
+            location=found.location,
             label=label,
             out=str(out),
             digest=found.subject.digest,
         )
-        limit = READ_LIMIT + _size(found.named.path) / READ_SPEED
+        limit = self.errands.reading_limit(found.location)
         limits = [self.offered[i].probe.time_limit if self.alone(i) else limit for i in probes]
-        end = jobs.run(job, limit=max(limits), listen=listen)
-        with self.lock:
-            self.seconds[f"read {label} for {', '.join(probes)}"[:200]] = end.seconds
+        what = f"read {label} for {', '.join(probes)}"
+        end = self.errands.run(job, what=what, limit=max(limits), listen=listen)
         if end.done and out.exists():
             found.sketches.append(out)
             return True
@@ -255,7 +207,7 @@ class Gatherer:
 
     def _comparison(self, probes: list[str], suspect: Read, other: Read) -> dict[str, Any]:
         sides = {"suspect": [str(p) for p in suspect.sketches], "candidate": [str(p) for p in other.sketches]}
-        return self._job("compare", probes, **sides)
+        return self.errands.job("compare", probes, **sides)
 
     def _examine(self, outcomes: dict[str, Outcome], probe: str, suspect: Read, other: Read) -> None:
         if suspect.is_sketch or other.is_sketch:
@@ -263,8 +215,8 @@ class Gatherer:
             outcomes[probe] = Abstention(reason=Reason.SKETCH_ONLY, detail=detail)
             return
         labels = [suspect.named.label, other.named.label]
-        places = {"suspect": str(suspect.named.path), "candidate": str(other.named.path)}
-        job = self._job("examine", [probe], labels=labels, **places)
+        places = {"suspect": suspect.location, "candidate": other.location}
+        job = self.errands.job("examine", [probe], labels=labels, **places)
         self._collect(outcomes, [probe], self.offered[probe].probe.time_limit, other, job)
 
     def _collect(
@@ -289,33 +241,8 @@ class Gatherer:
             elif "error" in message:
                 errors.append(str(message["error"].get("message")))
 
-        end = jobs.run(job, limit=limit, listen=listen)
-        with self.lock:
-            self.seconds[f"compare {candidate}: {', '.join(probes)}"[:200]] = end.seconds
+        what = f"compare {candidate}: {', '.join(probes)}"
+        end = self.errands.run(job, what=what, limit=limit, listen=listen)
         detail = end.detail or "; ".join(errors) or "the worker gave no outcome"
         failure = Failure(error=end.error or "no-answer", detail=detail[:1000])
         outcomes |= {i: heard.get(i, failure) for i in probes}
-
-
-def _blank(named: Named, role: Role) -> Subject:
-    return Subject(label=named.label, role=role, form="unreadable")
-
-
-def _relabelled(subject: Subject, found: Read, *, form: Any) -> Subject:
-    return replace(subject, label=found.named.label, role=found.role, form=form)
-
-
-def _checkpoint_error(label: str, raw: Mapping[str, Any]) -> CheckpointError:
-    message = str(raw.get("message"))[:500]
-    shown = message if message.startswith(label) else f"{label}: {message}"
-    return CheckpointError(shown, str(raw.get("hint"))[:300], code=str(raw.get("code"))[:60])
-
-
-def _size(path: Path) -> int:
-    """Bytes at a place, for the time limit; 0 where it cannot be told."""
-    try:
-        if path.is_file():
-            return path.stat().st_size
-        return sum(f.stat().st_size for f in path.glob("*.safetensors"))
-    except OSError:
-        return 0

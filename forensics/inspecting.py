@@ -5,30 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from forensics import jobs
-from forensics.case import Named
+from forensics.case import Request
+from forensics.errands import Errands
 from forensics.errors import CheckpointError
+from forensics.repositories import Repositories
 
-LIMIT = 120.0
+LIMIT = 300.0
 """Seconds: only headers and small files are read."""
 
 
-def inspect_checkpoint(named: Named, *, base: str, only_bundled: bool) -> Mapping[str, Any]:
-    """The inspection of what stands there (see inspection.py); CheckpointError where it cannot be opened."""
-    heard: dict[str, Any] = {}
-    end = jobs.run(
-        {
-            "task": "inspect",
-            "probes": [],
-            "parameters": {},
-            "only_bundled": only_bundled,
-            "base": base,
-            "location": str(named.path),
-            "label": named.label,
-        },
-        limit=LIMIT,
-        listen=heard.update,
-    )
+def inspect_checkpoint(request: Request) -> Mapping[str, Any]:
+    """The inspection of the request's suspect (see inspection.py); CheckpointError where it cannot be opened."""
+    named, heard = request.suspect, dict[str, Any]()
+    errands = Errands(request=request, hub=Repositories(token_env=request.token_env))
+    location = errands.location(named)
+    job = errands.job("inspect", [], location=location, label=named.label)
+    end = errands.run(job, what="inspect", limit=LIMIT, listen=heard.update)
     if "error" in heard:
         error = heard["error"]
         raise CheckpointError(
@@ -40,5 +32,4 @@ def inspect_checkpoint(named: Named, *, base: str, only_bundled: bool) -> Mappin
             "the checkpoint may be hostile, or too large for this machine's memory",
             code="WORKER",
         )
-    found: Mapping[str, Any] = heard["inspection"]
-    return found
+    return {**heard["inspection"], "commit": errands.hub.commit(location), "fetched": errands.hub.notes()}

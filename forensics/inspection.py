@@ -62,7 +62,7 @@ def inspected(checkpoint: Checkpoint) -> dict[str, Any]:
 def inspection_text(found: Mapping[str, Any]) -> str:
     """The same for a reader; every line is shown as it is, so the caller makes hostile text visible."""
     lines = [
-        *_row("checkpoint", found["label"]),
+        *_row("checkpoint", f"{found['label']}{_commit(found)}"),
         *_row("files", _files(found)),
         *_row("architecture", _architecture(found["architecture"])),
         *_row("precision", ", ".join(f"{p} ({_count(n)})" for p, n in found["precisions"].items()) or "none"),
@@ -73,6 +73,10 @@ def inspection_text(found: Mapping[str, Any]) -> str:
         *_list("oddities", [f"{o['message']} ({o['code']})" for o in found["oddities"]]),
     ]
     return "\n".join(lines)
+
+
+def _commit(found: Mapping[str, Any]) -> str:
+    return f", at commit {found['commit']}" if found.get("commit") else ""
 
 
 def _row(title: str, text: str) -> list[str]:

@@ -8,16 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from forensics.archive import decode, encode, plain, settled
 from forensics.case import Request
+from forensics.errands import Errands
 from forensics.errors import CheckpointError
 from forensics.evidence import weighing
-from forensics.gather import Gatherer, Read, Watch
+from forensics.gather import Gatherer, Watch
 from forensics.readings import Outcome
+from forensics.reads import Read
 from forensics.records import Case, Dossier, Environment, Finding, ProbeUsed, Problem, Tool
 from forensics.registry import OURS, Offered, Registry
 from forensics.remembered import Memory
+from forensics.repositories import Repositories
 
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "pluggy", "pydantic",
@@ -32,6 +36,10 @@ class Investigated:
     seconds: Mapping[str, float]
     digests: Mapping[str, str] = field(default_factory=dict)
     """By label: whether a checkpoint was read in this run or is remembered (not part of the record)."""
+    confined: Mapping[str, bool | str] = field(default_factory=dict)
+    """What workers could give up on this machine (not part of the record)."""
+    fetched: Mapping[str, Any] = field(default_factory=dict)
+    """What was fetched from hubs (not part of the record); empty without."""
     notes: tuple[Problem, ...] = ()
     """What the user should know of this run and the record does not hold."""
 
@@ -62,9 +70,15 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
     reference = weighing.load_reference(offered_references)
     told = _Told(registry, watch or Silence())
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
-        memory = Memory.of(request, registry.readers(), offered, Path(scratch))
+        errands = Errands(request=request, hub=Repositories(token_env=request.token_env))
+        memory = Memory.of(request, registry.readers(), offered, Path(scratch), errands.hub.see)
         gatherer = Gatherer(
-            request=request, offered=offered, scratch=Path(scratch), watch=told, memory=memory
+            request=request,
+            offered=offered,
+            scratch=Path(scratch),
+            watch=told,
+            errands=errands,
+            memory=memory,
         )
         reads = gatherer.read_all()
         suspect, others = reads[0], reads[1:]
@@ -98,8 +112,10 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
     # As it reads from the file, so that the first report and every later one are the same function of the same record.
     return Investigated(
         dossier=decode(encode(dossier)),
-        seconds=gatherer.seconds,
+        seconds=errands.seconds,
         digests=gatherer.digests,
+        confined=errands.confined,
+        fetched=errands.hub.notes(),
         notes=tuple(memory.notes),
     )
 

@@ -50,7 +50,12 @@ class Memory:
 
     @classmethod
     def of(
-        cls, request: Request, readers: Iterable[Origin], offered: Mapping[str, Offered], scratch: Path
+        cls,
+        request: Request,
+        readers: Iterable[Origin],
+        offered: Mapping[str, Offered],
+        scratch: Path,
+        see: Callable[[str, str], Sighting | None] = sighting,
     ) -> Memory:
         """The request's memory; one that knows nothing, with a note, where no cache can be had or trusted."""
         asked, origins = request.remember, tuple(readers)
@@ -68,7 +73,7 @@ class Memory:
         strangers = not all(o.bundled for o in origins)
         return cls(
             store=store if made_by and not (strangers and request.base) else None, trust=asked.trust,
-            offered=offered, vintage=made_by, strangers=strangers, base=request.base, scratch=scratch,
+            offered=offered, vintage=made_by, strangers=strangers, base=request.base, scratch=scratch, see=see,
         )  # fmt: skip
 
     def sketches(self, content: str, label: str, probes: Iterable[str], digest: str) -> dict[str, Sketch]:

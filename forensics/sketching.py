@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from forensics.case import Named, Request
+from forensics.errands import Errands
 from forensics.errors import CaseError, CheckpointError
 from forensics.gather import Gatherer, Watch
 from forensics.probe import Sketch
 from forensics.records import Problem
 from forensics.registry import Registry
 from forensics.remembered import Memory
+from forensics.repositories import Repositories
 from forensics.sketches import SketchBook, load, save
 
 
@@ -21,17 +23,23 @@ def sketch_checkpoint(
 ) -> tuple[SketchBook, list[Problem]]:
     """Sketches the request's suspect into `out`; returns the book and the problems met."""
     named: Named = request.suspect
-    if not named.path.exists():
+    if not named.hub and not named.path.exists():
         raise CheckpointError(f"{named.label}: no such file or folder", "check the path", code="MISSING")
-    if out.exists() and (out.is_dir() or out.samefile(named.path)):
+    if out.exists() and (out.is_dir() or (not named.hub and out.samefile(named.path))):
         raise CaseError(f"{out} is a folder or the checkpoint itself", "name a new file with -o")
     if named.path.is_dir() and out.resolve().is_relative_to(named.path.resolve()):
         raise CaseError(f"{out} lies inside the checkpoint", "name a file elsewhere with -o")
     offered = registry.chosen(request.probes, request.parameters)
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
-        memory = Memory.of(request, registry.readers(), offered, Path(scratch))
+        errands = Errands(request=request, hub=Repositories(token_env=request.token_env))
+        memory = Memory.of(request, registry.readers(), offered, Path(scratch), errands.hub.see)
         gatherer = Gatherer(
-            request=request, offered=offered, scratch=Path(scratch), watch=watch, memory=memory
+            request=request,
+            offered=offered,
+            scratch=Path(scratch),
+            watch=watch,
+            errands=errands,
+            memory=memory,
         )
         read = gatherer.read(0, (named, "suspect"))
         if read.error:

@@ -11,15 +11,19 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forensics.archive import plain, settled
+from forensics.checkpoint.brokered import BrokeredPlace
 from forensics.confinement import Allowance, confine, peak_memory
 from forensics.errors import NOT_THE_CHECKPOINT, CheckpointError, ForensicsError, told
 from forensics.probe import Abstain, Pair, Probe, Sketch, SketchProbe
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
 from forensics.registry import Offered, Registry
 from forensics.sketches import SketchBook, load, save
+
+if TYPE_CHECKING:
+    from forensics.checkpoint import Checkpoint
 
 Send = Callable[[Mapping[str, Any]], None]
 
@@ -65,11 +69,17 @@ def _sketch_probes(offered: Mapping[str, Offered]) -> list[SketchProbe]:
     return [o.probe for o in offered.values() if isinstance(o.probe, SketchProbe)]
 
 
+def _opened(job: Mapping[str, Any], registry: Registry, location: str, label: str) -> Checkpoint:
+    """The checkpoint at a location, which the parent may serve from a hub."""
+    served = {at: BrokeredPlace.attached(**lead) for at, lead in job.get("hubs", {}).items()}
+    return registry.open(location, label, base=job.get("base", ""), places=served)
+
+
 def read_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
     """Reads one checkpoint, leaves its sketches in `job["out"]` and reports its record."""
     from forensics.reading import first_look, read, sketch_only
 
-    checkpoint = registry.open(job["location"], job["label"], base=job.get("base", ""))
+    checkpoint = _opened(job, registry, job["location"], job["label"])
     try:
         if job["digest"]:
             sketches = sketch_only(checkpoint, _sketch_probes(offered), job["digest"])
@@ -119,8 +129,8 @@ def examine_task(
     job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
 ) -> None:
     """Puts one paired probe to both checkpoints."""
-    suspect = registry.open(job["suspect"], job["labels"][0], base=job.get("base", ""))
-    candidate = registry.open(job["candidate"], job["labels"][1], base=job.get("base", ""))
+    suspect = _opened(job, registry, job["suspect"], job["labels"][0])
+    candidate = _opened(job, registry, job["candidate"], job["labels"][1])
     try:
         for one in offered.values():
             probe = one.probe
@@ -141,7 +151,7 @@ def inspect_task(
     from forensics.inspection import inspected
 
     del offered
-    checkpoint = registry.open(job["location"], job["label"], base=job.get("base", ""))
+    checkpoint = _opened(job, registry, job["location"], job["label"])
     try:
         send({"inspection": inspected(checkpoint)})
     finally:

@@ -1,0 +1,80 @@
+"""One job after another for a case: what every job says, what it may read from a hub, how long it took."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forensics import jobs
+from forensics.case import Named, Request
+from forensics.repositories import Repositories
+
+READ_LIMIT = 600.0
+READ_SPEED = 20e6
+"""Bytes per second below which a read is given up, beyond the first ten minutes."""
+REMOTE_LIMIT, REMOTE_SPEED = 1200.0, 1e6
+"""The same from a hub, which may also ask us to wait."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Errands:
+    """Sends workers out for one case."""
+
+    request: Request
+    hub: Repositories = field(default_factory=Repositories)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By what was done; not part of the record."""
+    confined: dict[str, bool | str] = field(default_factory=dict)
+    """What workers could give up on this machine; not part of the record."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def location(self, named: Named) -> str:
+        """Where a checkpoint lies; CheckpointError where a hub cannot or will not tell."""
+        return self.hub.located(named.hub) if named.hub else str(named.path)
+
+    def job(self, task: str, probes: list[str], **rest: Any) -> dict[str, Any]:
+        """A job with what all jobs of the case have in common."""
+        settings = {
+            "only_bundled": self.request.only_bundled,
+            "parameters": dict(self.request.parameters),
+            "quick": self.request.quick,
+            "base": self.hub.located(self.request.base),
+        }
+        return {"task": task, "probes": probes, **settings, **rest}
+
+    def run(
+        self,
+        job: Mapping[str, Any],
+        *,
+        what: str,
+        limit: float,
+        listen: Callable[[Mapping[str, Any]], None],
+    ) -> jobs.JobEnd:
+        """Runs a job, with a broker for each location that is on a hub; keeps its time under `what`."""
+        locations = [job.get(key) for key in ("location", "base", "suspect", "candidate")]
+        with self.hub.serving(at for at in locations if isinstance(at, str)) as (hubs, descriptors):
+            end = jobs.run({**job, **hubs}, limit=limit, listen=listen, descriptors=descriptors)
+        with self.lock:
+            self.seconds[what[:200]] = end.seconds
+            self.confined.update(end.confined)
+        return end
+
+    def reading_limit(self, location: str) -> float:
+        """Seconds within which a whole reading has to be done."""
+        remote = self.hub.size(location)
+        if remote:
+            return REMOTE_LIMIT + remote / REMOTE_SPEED
+        return READ_LIMIT + _size(Path(location)) / READ_SPEED
+
+
+def _size(path: Path) -> int:
+    """Bytes at a place, for the time limit; 0 where it cannot be told."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        return sum(f.stat().st_size for f in path.iterdir() if f.is_file())
+    except OSError:
+        return 0
