@@ -32,7 +32,7 @@ def case(suspect: Path, candidate: Path, extra: list[str]) -> tuple[float, float
     """Seconds and peak megabytes of `forensics investigate` on one pair."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "forensics", "investigate", "--suspect", f"suspect={suspect}"]
-        command += ["--candidates", f"candidate={candidate}", "--out", out, *extra]
+        command += ["--candidates", f"candidate={candidate}", "--out", out, "--no-cache", *extra]
         began = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - began
