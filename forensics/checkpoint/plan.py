@@ -21,6 +21,8 @@ from forensics.records import Architecture, Unexamined
 
 REASONABLE = 0.5
 """Share of the elements below which no known layout counts as fitting."""
+PARTS_LIMIT = 200_000
+"""Parts of all fused and stacked tensors together (Kimi K2 has 70,000), so that small files make no endless lists."""
 NUMBER_LIMIT = 4_096
 """Highest number of a layer or an expert, so that nothing is made as long as a number in a name says."""
 UNIT_LIMIT = 1 << 28
@@ -147,7 +149,7 @@ def _told(apart: int, recognised: int, total: int) -> tuple[tuple[str, str], ...
     return (("BESIDE_LANGUAGE", message),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Reading:
     """What cutting any tensor of a checkpoint depends on."""
 
@@ -156,6 +158,8 @@ class _Reading:
     """Layers for multi-token prediction."""
     taken: set[tuple[str, int | None, int | None]]
     """(role, layer, expert) met so far."""
+    parts: int = 0
+    """Of fused and stacked tensors so far."""
 
 
 Planning: TypeAlias = tuple[Codec | None, tuple[Segment, ...], str]
@@ -178,6 +182,9 @@ def _segments(stored: Stored, match: Match | None, reading: _Reading) -> Plannin
     keys = {(s.spec.role, s.spec.layer, s.spec.expert) for s in segments}
     if keys & reading.taken:
         return None, (), "second tensor for the same role"
+    if len(segments) > 1 and reading.parts + len(segments) > PARTS_LIMIT:
+        return None, (), "too many parts"
+    reading.parts += len(segments) if len(segments) > 1 else 0
     reading.taken.update(keys)
     return codec, segments, ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from forensics.checkpoint import Checkpoint, open_checkpoint
+from forensics.checkpoint import Checkpoint, open_checkpoint, plan
 from forensics.checkpoint.choosing import choose
+from forensics.checkpoint.codec import Plain
 from forensics.checkpoint.generic import generic_layout
 from forensics.checkpoint.layout import bundled_layouts, layout_from, supported
 from forensics.checkpoint.stored import Entry, Stored
@@ -664,3 +666,15 @@ def test_queries_without_gates_stay_whole(tmp_path: Path) -> None:
         (4, 16),
     )
     checkpoint.close()
+
+
+def test_tiny_stacks_make_no_endless_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stacks of thousands of one-element experts are left out once their parts are too many."""
+    monkeypatch.setattr(plan, "PARTS_LIMIT", 8_000)
+    names = [f"model.layers.{n}.mlp.experts.down_proj" for n in range(4)]
+    tensors = [replace(stored(name, (4_000, 1, 1)), codec=Plain("F32", 1)) for name in names]
+    planned = plan.plan_for([], {}, bundled_layouts(), tensors)
+    assert len(planned.specs) == 8_000
+    assert [(u.name, u.reason) for u in planned.unexamined] == [
+        (name, "too many parts") for name in names[2:]
+    ]
