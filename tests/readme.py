@@ -35,7 +35,10 @@ def formats() -> str:
     places = [f"| {what} | {how} |" for what, how in PLACES]
     containers = [f"| {f.title} | {f.covers} |" for f in FORMATS]
     schemes = [f"| {title} | {covers} | {precisions} |" for title, covers, precisions in schemes_table()]
-    types = [f"| `{layout}` | {', '.join(kinds)} |" for layout, kinds in supported()]
+    named = [(layout, kinds) for layout, kinds in supported() if not layout.startswith("gguf")]
+    types = [f"| `{layout}` | {', '.join(kinds)} |" for layout, kinds in named]
+    ggufs = {kind for layout, kinds in supported() if layout.startswith("gguf") for kind in kinds}
+    types.append(f"| `gguf…` | GGUF's names, for {len(ggufs)} types |")
     return "\n".join([
         "| place | |", "|---|---|", *places, "",
         "| container | |", "|---|---|", *containers, "",
