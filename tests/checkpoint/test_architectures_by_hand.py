@@ -361,7 +361,9 @@ def test_multi_token_prediction_is_no_layer(tmp_path: Path) -> None:
     checkpoint.close()
 
 
-@pytest.mark.parametrize("marked", [[0], [0, 1, 2, 3], [2, 3]], ids=["first", "all", "half"])
+@pytest.mark.parametrize(
+    "marked", [[0], [0, 1, 2, 3], [1, 2, 3], [2, 3]], ids=["first", "all", "most", "half"]
+)
 def test_marks_hide_no_ordinary_layer(marked: list[int], tmp_path: Path) -> None:
     """Planted marks of multi-token prediction cannot hide a first layer or every layer; half is the most."""
     drawn = Drawn()
