@@ -17,8 +17,8 @@ from forensics.checkpoint.place import read_small
 from forensics.checkpoint.plan import Plan, Planned, plan_for
 from forensics.checkpoint.stored import Stored, WeightFile
 from forensics.checkpoint.texts import read_texts
-from forensics.checkpoint.tokenizer import SIZE_LIMIT, token_hash, tokenizer_facts
-from forensics.errors import CheckpointError
+from forensics.checkpoint.tokenizer import SIZE_LIMIT, token_hash
+from forensics.checkpoint.tokenizer_files import read_tokenizer
 from forensics.records import Architecture, Problem
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ BLOCK_BYTES = 8 << 20
 class Checkpoint:
     """One model's weights, config, tokenizer and texts, opened read-only.
 
-    `tokenizer` is what the weights themselves bring along, used where there is no tokenizer.json; `tensors`
+    `tokenizer` is what the weights themselves bring along, used where there is no tokenizer file; `tensors`
     replaces what the files alone would make. Attributes are fixed after opening; vectors, anchors, tokenizer and
     texts are read when first asked for and kept.
     """
@@ -186,17 +186,13 @@ class Checkpoint:
 
     @property
     def tokenizer(self) -> TokenizerFacts | None:
-        """The tokenizer as data; None where there is none or it is unreadable (then a problem says so)."""
+        """The tokenizer as data, of the first file that can be read (a problem for each that cannot), or None."""
         if not self._tokenizer_read:
             self._tokenizer_read = True
-            try:
-                raw = self._small("tokenizer.json", SIZE_LIMIT)
-                if raw is not None:
-                    settings = self._small("tokenizer_config.json", 4_000_000)
-                    template = self._small("chat_template.jinja", 1_000_000)
-                    self._tokenizer = tokenizer_facts(raw, settings, template)
-            except CheckpointError as error:
-                self.problems.append(Problem(where=self.label, code=error.code, message=error.message))
+            if self.listing is not None:
+                found, problems = read_tokenizer(self.listing.place, self.listing.names)
+                self.problems += [Problem(where=self.label, code=c, message=m) for c, m in problems]
+                self._tokenizer = found or self._tokenizer
         return self._tokenizer
 
     @property

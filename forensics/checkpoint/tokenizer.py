@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from forensics.checkpoint.config import parse_json
 from forensics.checkpoint.facts import TokenizerFacts
@@ -15,6 +15,7 @@ from forensics.errors import CheckpointError
 SIZE_LIMIT = 64_000_000
 VOCABULARY_LIMIT = 2_000_000
 TEMPLATE_LIMIT = 200_000
+SPECIAL_LIMIT = 100_000
 
 
 class _ByteTable(dict[int, int]):
@@ -57,29 +58,33 @@ def _is_byte_level(parsed: Mapping[str, Any]) -> bool:
     return '"ByteLevel"' in parts
 
 
-def _is_id(value: object) -> bool:
+def is_id(value: object) -> TypeGuard[int]:
+    """Whether a value of a file can be a token's id: an integer below 2³¹, and no flag."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
-def _vocabulary(model: Mapping[str, Any], *, byte_level: bool) -> dict[bytes, int]:
-    vocab = model.get("vocab")
+def vocabulary_of(vocab: object, name: str, *, byte_level: bool) -> dict[bytes, int]:
+    """Tokens on bytes to ids from a map of texts to ids, or a list of lists that begin with the text.
+
+    Entries of odd shape or id are left out; CheckpointError (TOKENIZER) for anything else and for too many.
+    """
     if isinstance(vocab, list):
         items = [(item[0], i) for i, item in enumerate(vocab) if isinstance(item, list) and item]
     elif isinstance(vocab, dict):
         items = list(vocab.items())
     else:
-        raise CheckpointError("tokenizer.json has no vocabulary", code="TOKENIZER")
+        raise CheckpointError(f"{name} has no vocabulary", code="TOKENIZER")
     if len(items) > VOCABULARY_LIMIT:
-        raise CheckpointError(f"tokenizer.json lists {len(items)} tokens", code="TOKENIZER")
+        raise CheckpointError(f"{name} lists {len(items)} tokens", code="TOKENIZER")
     return {
         token_bytes(token, byte_level=byte_level): index
         for token, index in items
-        if isinstance(token, str) and _is_id(index)
+        if isinstance(token, str) and is_id(index)
     }
 
 
-def _merges(model: Mapping[str, Any], *, byte_level: bool) -> tuple[tuple[bytes, bytes], ...]:
-    merges = model.get("merges")
+def merges_of(merges: object, *, byte_level: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Merges on bytes from a list of `left right` or of pairs; what is neither is left out."""
     pairs: list[tuple[bytes, bytes]] = []
     for merge in merges if isinstance(merges, list) else []:
         match merge.split(" ") if isinstance(merge, str) else merge:
@@ -92,13 +97,14 @@ def _merges(model: Mapping[str, Any], *, byte_level: bool) -> tuple[tuple[bytes,
 def _special(parsed: Mapping[str, Any]) -> dict[str, int]:
     added = parsed.get("added_tokens")
     found = {}
-    for token in added[:100_000] if isinstance(added, list) else []:
-        if isinstance(token, dict) and isinstance(token.get("content"), str) and _is_id(token.get("id")):
+    for token in added[:SPECIAL_LIMIT] if isinstance(added, list) else []:
+        if isinstance(token, dict) and isinstance(token.get("content"), str) and is_id(token.get("id")):
             found[token["content"][:200]] = token["id"]
     return found
 
 
-def _template(tokenizer_config: bytes | None, chat_template: bytes | None) -> str | None:
+def template_of(tokenizer_config: bytes | None, chat_template: bytes | None) -> str | None:
+    """The chat template as text, from its own file or else the tokenizer's settings; never rendered."""
     if chat_template is not None:
         return chat_template.decode("utf-8", "replace")[:TEMPLATE_LIMIT]
     if tokenizer_config is None:
@@ -125,11 +131,11 @@ def tokenizer_facts(
     kind = model.get("type")
     return TokenizerFacts(
         model=kind[:40] if isinstance(kind, str) else "unknown",
-        tokens=_vocabulary(model, byte_level=byte_level),
-        merges=_merges(model, byte_level=byte_level),
+        tokens=vocabulary_of(model.get("vocab"), "tokenizer.json", byte_level=byte_level),
+        merges=merges_of(model.get("merges"), byte_level=byte_level),
         special=_special(parsed),
         normalizer=json.dumps(parsed.get("normalizer"), sort_keys=True)[:10_000],
         pre_tokenizer=json.dumps(parsed.get("pre_tokenizer"), sort_keys=True)[:10_000],
-        chat_template=_template(tokenizer_config, chat_template),
+        chat_template=template_of(tokenizer_config, chat_template),
         source="tokenizer.json",
     )
