@@ -33,6 +33,7 @@ from forensics.sketches import load
 from forensics.sketching import sketch_checkpoint
 from forensics.testing import tiny_checkpoint
 from forensics.visits import READ, REHASHED, TRUSTED, UNCHANGED, content_key, visited
+from tests.strangers import install, offer, probe
 from tests.tiny import llama_tensors, write
 
 PROBES = ("norm-gains", "weight-std", "repository-scan")
@@ -70,6 +71,7 @@ class Bench:
 
     registry: Registry
     folder: Path
+    only_bundled: bool = True
 
     def gatherer(
         self, *places: Path, trust: Trust | None = "unchanged", probes: tuple[str, ...] = PROBES
@@ -78,7 +80,11 @@ class Bench:
         remember = Remembering(folder=str(self.folder / "cache"), trust=trust) if trust else None
         named = [Named(label=place.name, path=place) for place in places]
         request = Request(
-            suspect=named[0], candidates=tuple(named[1:]), probes=probes, remember=remember, only_bundled=True
+            suspect=named[0],
+            candidates=tuple(named[1:]),
+            probes=probes,
+            remember=remember,
+            only_bundled=self.only_bundled,
         )
         offered = self.registry.chosen(probes, {})
         scratch = self.folder / f"scratch{time.monotonic_ns()}"
@@ -114,9 +120,9 @@ def told(found: Read) -> tuple[Any, ...]:
     """Everything a dossier can hold of a reading: record, problems, and every number of every sketch."""
     sketches = {}
     for path in found.sketches:
-        for probe, s in load(path).sketches.items():
+        for name, s in load(path).sketches.items():
             arrays = {n: (a.dtype.str, a.shape, a.tobytes()) for n, a in s.arrays.items()}
-            sketches[probe] = (arrays, dict(s.facts), s.subject, s.precision, s.absent, s.version)
+            sketches[name] = (arrays, dict(s.facts), s.subject, s.precision, s.absent, s.version)
     return found.subject, found.problems, sketches
 
 
@@ -215,6 +221,62 @@ def test_only_missing_probes_read_again(bench: Bench, started: list[Mapping[str,
     started.clear()
     assert told(bench.read(place)[0]) == told(found)
     assert not started
+
+
+LONE = """
+def sketcher(self, checkpoint):
+    if self.id == "fails":
+        os.abort()
+    return Named(self, checkpoint.label)
+
+def compare(self, suspect, candidate):
+    raise Abstain(Reason.TOO_SMALL, "too small")
+"""
+NAMED = """
+class Named:
+    def __init__(self, probe, label):
+        self.probe, self.label = probe, label
+
+    def wants(self, spec):
+        return False
+
+    def see(self, spec, rows, start):
+        pass
+
+    def finish(self):
+        return self.probe.sketch({}, {"label": self.label})
+"""
+
+
+def test_lone_probes_are_remembered_by_content_and_label(
+    tmp_path: Path, started: list[Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's sketch is found again, even after a pass over touched files; under another label, or failed, not."""
+    source = NAMED + "".join(probe(name, LONE, base="SketchProbe") for name in ("lone", "fails"))
+    install(tmp_path / "site", "lone-plugin", source + offer("lone", "fails"))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    bench = Bench(registry=Registry.load(), folder=tmp_path, only_bundled=False)
+    place = write(tmp_path / "model")
+    probes = ("norm-gains", "lone", "fails")
+
+    def read_for() -> list[list[str]]:
+        started.clear()
+        found, _ = bench.read(place, probes=probes)
+        assert sorted(told(found)[2]) == ["lone", "norm-gains"]
+        assert list(found.absent) == ["fails"]
+        return [job["probes"] for job in started]
+
+    assert read_for() == [["norm-gains"], ["lone"], ["fails"]]
+    assert read_for() == [["fails"]]
+    os.utime(place / "config.json", (1, 1))
+    assert read_for() == [["norm-gains"], ["fails"]]
+    memory = bench.gatherer(place, probes=probes).memory
+    assert list(visited(memory, str(place), "model", ["norm-gains", "lone"]).sketches) == [
+        "norm-gains",
+        "lone",
+    ]
+    assert list(visited(memory, str(place), "other", ["norm-gains", "lone"]).sketches) == ["norm-gains"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -394,12 +456,12 @@ def test_sketches_depend_on_a_label_only_where_the_probe_says_so(registry: Regis
         checkpoint = open_checkpoint(tmp_path / "model", label=label)
         sketches.append(sketch_with(checkpoint, quick))
         checkpoint.close()
-    for probe in quick:
-        one, other = (s[probe.id] for s in sketches)
+    for each in quick:
+        one, other = (s[each.id] for s in sketches)
         same = dict(one.facts) == dict(other.facts) and all(
             np.array_equal(one.arrays[n], other.arrays[n]) for n in one.arrays
         )
-        assert same != probe.knows_label, probe.id
+        assert same != each.knows_label, each.id
 
 
 def test_sketch_file_is_the_same_from_the_cache(
