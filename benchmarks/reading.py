@@ -66,11 +66,20 @@ def read_pass(folder: Path, *, profile: bool) -> Figures:
         "cpu": time.process_time() - started,
         "computing": time.thread_time() - computing,
         "startup": started,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": peak_memory(),
         "sketchers": [one.id for one in taking],
         "left_out": [one.id for one in probes if one.isolated],
         "spent": spent,
     }
+
+
+def peak_memory() -> int:
+    """Most bytes of this process that were resident; `ru_maxrss` would count those of the process that started it."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 def timed(probe: Any, spent: dict[str, float]) -> Any:
