@@ -50,7 +50,7 @@ class TokenizerDiff(SketchProbe):
         "a descendant may be given a new one. Two vocabularies learned apart from text in the same languages already "
         "share a good part of their common words."
     )
-    needs: ClassVar[str] = "tokenizer.json; tokenizer_config.json for the chat template"
+    needs: ClassVar[str] = "a tokenizer; tokenizer_config.json for the chat template"
     expected: ClassVar[str] = (
         "Tokenizer reused: vocabulary overlap near 1, ids and merges in the same order. Learned apart: overlap "
         "between 0.1 and 0.6, ids agreeing by chance only, merge order merely correlated."
@@ -68,7 +68,7 @@ class TokenizerDiff(SketchProbe):
         """Everything is known before the pass; abstains without a tokenizer."""
         known = checkpoint.tokenizer
         if known is None or not known.tokens:
-            raise Abstain(Reason.MISSING_FILES, "no readable tokenizer.json")
+            raise Abstain(Reason.MISSING_FILES, "no readable tokenizer")
         return Reader(probe=self, known=known, width=checkpoint.architecture.width)
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:

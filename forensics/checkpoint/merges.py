@@ -16,8 +16,8 @@ def derived_merges(ids: Mapping[AnyStr, int], ordered: Iterable[AnyStr]) -> list
     """(left, right) for every cut of a token into two others; empty where that would be too many.
 
     `ordered` are the tokens in the order in which they were learned; the cuts of one token stand in the order of their
-    parts' ids. Converters of SentencePiece's BPE and of tiktoken make the merges of tokenizer.json by this rule, for
-    neither file says which of several cuts was the learned one.
+    parts' ids. transformers' converters make the merges of tokenizer.json by this rule, for neither SentencePiece's BPE
+    nor tiktoken says which of several cuts was the learned one (newer ones order the cuts of one piece otherwise).
     """
     found: list[tuple[AnyStr, AnyStr]] = []
     left = SPLITS_LIMIT

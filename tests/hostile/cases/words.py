@@ -195,7 +195,11 @@ with_tokenizer(
 with_tokenizer("59e", "is nested 100 000 deep", '{"model":' + "[" * 100_000, "JSON")
 with_tokenizer("59f", "has no model", "{}", "TOKENIZER")
 with_tokenizer(
-    "59g", "is larger than its limit", lambda: '{"model":"' + "x" * 70_000_000 + '"}', "JSON", slow=True
+    "59g",
+    "is larger than its limit",
+    lambda: '{"model":"' + "x" * 70_000_000 + '"}',
+    "TOKENIZER_SIZE",
+    slow=True,
 )
 with_tokenizer(
     "59h", "has lone surrogates for tokens", '{"model":{"type":"BPE","vocab":{"\\ud800":0,"\\udfff":1}}}'
@@ -208,11 +212,23 @@ with_tokenizer(
 )
 
 
-@CASES.case("60", "a SentencePiece model is corrupt", codes=(), check=whole)
+@CASES.case("60", "a SentencePiece model is corrupt", codes=("TOKENIZER_PROTOBUF",), check=whole)
 def sentencepiece(path: Path, _: Traps) -> None:
-    """A field of 2^63 bytes; the file is hashed and not parsed."""
+    """A field of 2^63 bytes; refused before anything is cut out."""
     sound(path)
     put(path, "tokenizer.model", b"\x0a" + b"\xff" * 8 + b"\x7f" + bytes(64))
+
+
+@CASES.case(
+    "60a", "every kind of tokenizer is corrupt", codes=("TOKENIZER", "TOKENIZER_PROTOBUF"), check=whole
+)
+def every_kind(path: Path, _: Traps) -> None:
+    """Eight million empty pieces, ranks that are no Base64, a tekken.json and a vocab.json without tokens."""
+    sound(path)
+    put(path, "spiece.model", b"\x0a\x00" * 7_999_999)
+    put(path, "x.tiktoken", b"!!!! 0\n" * 1_000)
+    put(path, "tekken.json", '{"config": {"default_num_special_tokens": 1e9}, "vocab": [0]}')
+    put(path, "vocab.json", '{"a": 4294967296}')
 
 
 TEMPLATES = (
