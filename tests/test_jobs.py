@@ -206,7 +206,18 @@ def test_no_descriptor_is_left(case: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-GARBLED = [b"", b"[]", b"3", b'"x"', b"{", b"\xff", b'{"crash":3}', b'{"crash":{"a":1}}', b"[" * 100_000]
+GARBLED = [
+    b"",
+    b"[]",
+    b"3",
+    b'"x"',
+    b"{",
+    b"\xff",
+    b'{"crash":3}',
+    b'{"crash":{"a":1}}',
+    b"[" * 100_000,
+    b'{"done":true,"peak":1e999}',
+]
 
 
 @pytest.mark.parametrize("line", GARBLED, ids=repr)
@@ -222,11 +233,12 @@ def test_listener_that_cannot_use_an_answer_ends_the_job() -> None:
 
     def listen(message: Mapping[str, Any]) -> None:
         done, total = message["progress"]
-        assert done <= total
+        assert int(done) <= int(total)
 
-    end = jobs._heard(json.dumps({"progress": 3}).encode(), listen)
-    assert end is not None
-    assert end.error == "garbled"
+    for said in ({"progress": 3}, {"progress": [0, 1e999]}, {"other": 1}):
+        end = jobs._heard(json.dumps(said).encode(), listen)
+        assert end is not None
+        assert end.error == "garbled"
 
 
 class Gathered:

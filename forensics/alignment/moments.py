@@ -55,14 +55,16 @@ def row_energies(rows: Floats32, scale: Floats32 | None = None) -> Floats32:
     Every row is summed alike, so that equal rows have equal energies wherever they stand in a block. Blocks are best
     given small enough for the processor's cache, as the reading pass does: a larger temporary costs ten times more.
     """
-    if scale is None:
-        return np.vecdot(rows, rows)
-    return np.vecdot(np.square(rows), np.square(scale))
+    with np.errstate(over="ignore"):  # beyond 1.8e19 a square is infinite in float32, and the caller tells it by that
+        if scale is None:
+            return np.vecdot(rows, rows)
+        return np.vecdot(np.square(rows), np.square(scale))
 
 
 def column_energies(rows: Floats32) -> Floats32:
     """Sum of squares of each column; shape (n, columns) to (columns,)."""
-    return np.ones(len(rows), np.float32) @ np.square(rows)
+    with np.errstate(over="ignore"):
+        return np.ones(len(rows), np.float32) @ np.square(rows)
 
 
 def _mean(rows: Floats32) -> float:

@@ -55,7 +55,6 @@ UNSOUND: dict[str, Callable[[Stored], None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("change", UNSOUND.values(), ids=UNSOUND)
 def test_unsound_numbers_never_become_a_reading(
     change: Callable[[Stored], None], models: Path, tmp_path: Path
