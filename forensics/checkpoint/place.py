@@ -16,6 +16,7 @@ FILES_LIMIT = 5_000
 DEPTH_LIMIT = 4
 NEEDED = (
     ".safetensors", ".safetensors.index.json", ".bin.index.json", "config.json", "tokenizer.json", ".gguf",
+    "tokenizer.model", "spiece.model", "tekken.json", ".tiktoken", "tiktoken.model", "vocab.json", "merges.txt",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ ALL = 16_000_000
 COUNT = 200
 ENDINGS = (".md", ".txt", ".py", ".json", ".jinja", ".yaml", ".yml", ".rst", ".cff")
 NAMES = ("license", "licence", "notice", "copying", "readme", "authors", "use_policy", "usage_policy")
-NOT_TEXT = ("tokenizer.json", "vocab.json", "merges.txt", ".index.json", "added_tokens.json")
+NOT_TEXT = ("tokenizer.json", "tekken.json", "vocab.json", "merges.txt", ".index.json", "added_tokens.json")
 
 
 def is_text(name: str) -> bool:

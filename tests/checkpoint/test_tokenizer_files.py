@@ -18,12 +18,16 @@ from hypothesis import strategies as st
 
 from forensics.checkpoint import open_checkpoint
 from forensics.checkpoint.facts import TokenizerFacts
+from forensics.checkpoint.place import FILES_LIMIT, budgeted
 from forensics.checkpoint.sentencepiece_file import sentencepiece_facts
 from forensics.checkpoint.tiktoken_file import is_tiktoken, tekken_facts, tiktoken_facts
 from forensics.checkpoint.tokenizer import tokenizer_facts
 from forensics.checkpoint.vocab_files import vocab_facts
 from forensics.errors import CheckpointError
+from forensics.reading import sketch_only
+from forensics.testing import descend, tiny_checkpoint
 from forensics.testing.tokenizer import tokenizer_json
+from plugins.neuron_match import NeuronMatch
 from plugins.tokenizer_diff import TokenizerDiff
 from tests.tiny import write
 
@@ -429,3 +433,39 @@ def test_tokenizer_diff_finds_a_vocabulary_again_in_another_kind_of_file(tmp_pat
     assert reading.value == 1.0
     assert reading.facts["id_agreement"] == 1.0
     assert reading.facts["common_merge_prefix"] == 1
+
+
+def test_a_probe_reads_the_same_through_another_kind_of_file(tmp_path: Path) -> None:
+    """Neurons are matched on the very same anchors whether the vocabulary is tokenizer.json or a file of ranks."""
+    parent = tiny_checkpoint(tmp_path / "parent", seed=1)
+    child = descend(parent, tmp_path / "child", noise=0.05, permute=True, seed=2)
+    before = open_checkpoint(child)
+    _, tokens = byte_level()
+    converted = descend(child, tmp_path / "converted", noise=0.0)
+    (converted / "tokenizer.json").unlink()
+    (converted / "tokenizer.tiktoken").write_bytes(ranks(tokens))
+    after = open_checkpoint(converted)
+    assert before.tokenizer is not None
+    assert after.tokenizer is not None
+    assert after.tokenizer.tokens == before.tokenizer.tokens
+    probe = NeuronMatch()
+    suspect = sketch_only(open_checkpoint(parent), [probe], "")["neuron-match"]
+    readings = [probe.compare(suspect, sketch_only(c, [probe], "")["neuron-match"]) for c in (before, after)]
+    assert readings[0].value == readings[1].value
+    assert readings[0].facts == readings[1].facts
+
+
+def test_junk_does_not_push_a_tokenizer_off_the_list() -> None:
+    """Among more files than are listed, those that may hold a tokenizer are kept."""
+    junk = [f"a{i}.txt" for i in range(FILES_LIMIT)]
+    assert set(WRITTEN) - {"tokenizer.model.v3"} <= set(budgeted([*junk, *WRITTEN]))
+
+
+def test_what_the_weights_bring_along_is_the_last_resort(tmp_path: Path) -> None:
+    """A GGUF header's tokenizer is used where no file can be read, and not where one can."""
+    header = TokenizerFacts(model="BPE", tokens={b"x": 0}, source="GGUF header")
+    for raw, source in ((b"\x0a\xff", "GGUF header"), (model(), "tokenizer.model")):
+        checkpoint = open_checkpoint(folder_with(tmp_path, {"tokenizer.model": raw}))
+        checkpoint._tokenizer = header
+        assert checkpoint.tokenizer is not None
+        assert checkpoint.tokenizer.source == source
