@@ -41,6 +41,8 @@ GIVEN = "input_norm"
 """Stands for the kernel of what q, k and v are given."""
 SHARED_LEAST = 96
 """Fewer shared anchors than this say nothing."""
+COLUMNS_MOST = 1 << 16
+"""Inputs of o beyond this, many times what any model has, are not worth the memory of its responses."""
 CIRCUITS_LEAST = 2
 """A layer is examined if this many of its four matrices can be used."""
 
@@ -82,6 +84,7 @@ class Kernels:
             and spec.layer in self.examined
             and spec.expert is None
             and residual == self.inputs.shape[1]
+            and spec.columns <= COLUMNS_MOST
         )
 
     def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:

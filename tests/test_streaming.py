@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from forensics.account import count_reads
 from forensics.alignment import column_energies, row_energies
-from forensics.checkpoint import Checkpoint, open_checkpoint, streaming
+from forensics.checkpoint import Checkpoint, open_checkpoint, opened, plan, streaming
 from forensics.checkpoint import codec as codecs
 from forensics.checkpoint.codec import Plain, Turned
 from forensics.checkpoint.convert import to_float32
@@ -111,7 +112,7 @@ def test_one_number_that_is_not_finite_is_found_among_many(bits: int) -> None:
     assert holds_non_finite(words.tobytes(), "BF16")
 
 
-@pytest.mark.parametrize("strip", [1, 7, 40, 1 << 19])
+@pytest.mark.parametrize("strip", [1, 7, 40, 1 << 20])
 def test_strips_are_the_whole(strip: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However finely a block is decoded, plain or turned, its rows are those of the whole, numbered from its start."""
     monkeypatch.setattr(codecs, "STRIP", strip)
@@ -139,3 +140,24 @@ def test_equal_rows_have_equal_energies_wherever_they_stand() -> None:
             np.concatenate([row_energies(rows[i : i + 1], scale) for i in range(301)]), whole
         )
     assert column_energies(rows) == pytest.approx((rows.astype(np.float64) ** 2).sum(axis=0), rel=1e-5)
+
+
+def test_rows_vectors_and_anchors_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths that no model has cost no memory: such rows are listed, such vectors and anchors are not taken."""
+    monkeypatch.setattr(plan, "COLUMNS_LIMIT", 63)
+    assert {u.reason for u in opened_tiny(tmp_path).plan.unexamined} == {
+        "one part of it is too large to hold"
+    }
+    monkeypatch.setattr(plan, "COLUMNS_LIMIT", 64)
+    assert not opened_tiny(tmp_path).plan.unexamined
+    (tmp_path / "tokenizer.json").write_text(
+        json.dumps({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}}})
+    )
+    assert opened_tiny(tmp_path).anchors(2) is not None
+    monkeypatch.setattr(opened, "WIDTH_LIMIT", 63)
+    assert opened_tiny(tmp_path).anchors(2) is None
+    monkeypatch.setattr(opened, "VECTORS_LIMIT", 100)
+    checkpoint = opened_tiny(tmp_path)
+    read = [checkpoint.vector("input_norm", layer) for layer in (0, 1)] + [checkpoint.vector("mlp_norm", 0)]
+    assert [vector is not None for vector in read] == [True, True, False]
+    assert checkpoint.vector_elements() == 128

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 VECTOR_LIMIT = 1 << 22
 """Elements of a 1-D tensor that is offered before the pass."""
+VECTORS_LIMIT = 1 << 26
+"""Elements of all of them together; the largest public model has a sixth of it."""
+WIDTH_LIMIT = 1 << 15
+"""Columns of embeddings of which anchors are taken; the largest public model has half of it."""
 BLOCK_BYTES = 8 << 20
 """Stored bytes per row block."""
 
@@ -66,6 +70,7 @@ class Checkpoint:
             for s in p.segments
         }
         self._vectors: dict[tuple[str, int | None], NDArray[np.float32] | None] = {}
+        self._vector_elements = 0
         self._tokenizer = tokenizer
         self._tokenizer_read = False
         self._hashed: NDArray[np.uint64] | None = None
@@ -129,19 +134,21 @@ class Checkpoint:
         if key not in self._vectors:
             spec = self.find(role, layer)
             small = spec is not None and spec.columns == 1 and spec.rows <= VECTOR_LIMIT
+            small = small and self._vector_elements < VECTORS_LIMIT
             self._vectors[key] = self.matrix(spec)[:, 0] if spec is not None and small else None
+            self._vector_elements += spec.rows if spec is not None and small else 0
         if self._vectors[key] is not None:
             self.touched.add(self._where[role, layer, None][1].dtype)
         return self._vectors[key]
 
     def vector_elements(self) -> int:
         """How many numbers were read as vectors so far."""
-        return sum(len(v) for v in self._vectors.values() if v is not None)
+        return self._vector_elements
 
     def anchors(self, count: int) -> Anchors | None:
         """Embedding rows of the `count` tokens with the smallest hashes; None without tokenizer or embeddings."""
         spec, tokenizer = self.find("embed_tokens"), self.tokenizer
-        if spec is None or tokenizer is None or spec.columns < 2:
+        if spec is None or tokenizer is None or not 2 <= spec.columns <= WIDTH_LIMIT:
             return None
         if self._hashed is None:
             known = [(token_hash(t), i) for t, i in tokenizer.tokens.items() if t and i < spec.rows]

@@ -28,6 +28,8 @@ NUMBER_LIMIT = 4_096
 UNIT_LIMIT = 1 << 28
 """Stored bytes of what can only be decoded together (a row, a transposed matrix, an expert); more is listed as
 unexamined, so that memory stays bounded."""
+COLUMNS_LIMIT = 1 << 22
+"""Numbers in a row; whoever looks at rows sees at least one whole, and no model's are a hundredth as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +179,7 @@ def _segments(stored: Stored, match: Match | None, reading: _Reading) -> Plannin
         codec = _codec(stored, match, extent, heads)
     except Unsplittable as error:
         return None, (), str(error)
-    if codec.unit_bytes > UNIT_LIMIT:
+    if codec.unit_bytes > UNIT_LIMIT or codec.columns > COLUMNS_LIMIT:
         return None, (), "one part of it is too large to hold"
     keys = {(s.spec.role, s.spec.layer, s.spec.expert) for s in segments}
     if keys & reading.taken:
