@@ -55,7 +55,7 @@ def row_energies(rows: Floats32, scale: Floats32 | None = None) -> Floats32:
     Every row is summed alike, so that equal rows have equal energies wherever they stand in a block. Blocks are best
     given small enough for the processor's cache, as the reading pass does: a larger temporary costs ten times more.
     """
-    with np.errstate(over="ignore"):  # beyond 1.8e19 a square is infinite in float32, and the caller tells it by that
+    with np.errstate(over="ignore"):  # beyond 1.8e19 a square is infinite, and the caller tells it by that
         if scale is None:
             return np.vecdot(rows, rows)
         return np.vecdot(np.square(rows), np.square(scale))

@@ -92,7 +92,7 @@ def read(order: dict[str, Any], registry: Any, offered: Any) -> dict[str, Any]:
     )
     watched(places, answer["touched"])
     job = {"digest": "", "label": "case", "base": order["base"], **order}
-    began = time.monotonic()
+    began, spent = time.monotonic(), time.process_time()
     try:
         worker.read_task(job, registry, offered, send)
     except ForensicsError as error:
@@ -102,7 +102,7 @@ def read(order: dict[str, Any], registry: Any, offered: Any) -> dict[str, Any]:
         import traceback
 
         answer["crash"] = f"{type(error).__name__}: {traceback.format_exc()[-1500:]}"
-    answer["seconds"] = time.monotonic() - began
+    answer["waited"], answer["seconds"] = time.monotonic() - began, time.process_time() - spent
     answer["memory"] = memory("VmHWM") - before
     return answer
 

@@ -50,6 +50,7 @@ class Case:
     check: Callable[[Mapping[str, Any]], None] | None = None
     """Looks at the record of the subject, where it is read."""
     seconds: float = 10.0
+    """Of processor time; of the clock at most five times as much."""
     megabytes: int = 300
     single: str = ""
     """Name of the one file that is handed over, instead of the folder."""
