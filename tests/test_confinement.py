@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from forensics import gather, jobs
+from forensics import errands, gather, jobs
 from forensics.archive import restored
 from forensics.case import Named, Request
 from forensics.confinement import Allowance, environment
 from forensics.confinement.landlock import restrict
+from forensics.errands import Errands
 from forensics.investigation import Silence
 from forensics.readings import Measurement
 from forensics.registry import Registry
@@ -245,7 +246,9 @@ def gathered(place: Place, scratch: Path, bad: str) -> list[gather.Read]:
     named = [Named(label=n, path=place.folder / n) for n in ("a", bad, "b")]
     request = Request(suspect=named[0], candidates=tuple(named[1:]), probes=("norm-gains",))
     offered = Registry.load().chosen(("norm-gains",), {})
-    gatherer = gather.Gatherer(request=request, offered=offered, scratch=scratch, watch=Silence())
+    gatherer = gather.Gatherer(
+        request=request, offered=offered, scratch=scratch, watch=Silence(), errands=Errands(request=request)
+    )
     reads = gatherer.read_all()
     assert gatherer.compare(reads[0], reads[2])["norm-gains"].kind != "failure"
     assert {o.kind for o in gatherer.compare(reads[0], reads[1]).values()} == {"failure"}
@@ -268,7 +271,7 @@ def test_worker_that_never_ends_is_ended_alone(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An endless loop ends at the wall clock, as an error of its subject, and others are judged."""
-    monkeypatch.setattr(gather, "READ_LIMIT", 8.0)
+    monkeypatch.setattr(errands, "READ_LIMIT", 8.0)
     reads = gathered(place, tmp_path, "spins")
     assert [r.error.code if r.error else "" for r in reads] == ["", "WORKER", ""]
     assert "timeout" in str(reads[1].error)

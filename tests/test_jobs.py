@@ -14,11 +14,12 @@ import pytest
 from forensics import jobs
 from forensics.archive import restored
 from forensics.case import Named, Request
+from forensics.errands import Errands
 from forensics.gather import Gatherer, Read
 from forensics.investigation import Silence
 from forensics.jobs import JobEnd
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
-from forensics.registry import Registry
+from forensics.registry import Offered, Registry
 from tests.strangers import MEASURING, install, offer, probe
 from tests.tiny import llama_tensors, write
 
@@ -241,6 +242,13 @@ def test_listener_that_cannot_use_an_answer_ends_the_job() -> None:
         assert end.error == "garbled"
 
 
+def gatherer_of(request: Request, offered: Mapping[str, Offered], scratch: Path) -> Gatherer:
+    """The workers of a case that nobody watches."""
+    return Gatherer(
+        request=request, offered=offered, scratch=scratch, watch=Silence(), errands=Errands(request=request)
+    )
+
+
 class Gathered:
     """One case of strangers' probes through the gatherer."""
 
@@ -249,7 +257,7 @@ class Gathered:
         named = [Named(label=n, path=case / n) for n in "ab"]
         request = Request(suspect=named[0], candidates=(named[1],), probes=ids)
         offered = Registry.load().chosen(ids, {})
-        self.gatherer = Gatherer(request=request, offered=offered, scratch=scratch, watch=Silence())
+        self.gatherer = gatherer_of(request, offered, scratch)
         self.reads: list[Read] = self.gatherer.read_all()
         self.outcomes = self.gatherer.compare(*self.reads)
 
@@ -274,7 +282,7 @@ def test_unreadable_subject_fails_every_probe_by_name(case: Path, tmp_path: Path
     named = Named(label="e", path=tmp_path / "empty")
     request = Request(suspect=Named(label="a", path=case / "a"), candidates=(named,), probes=("measures",))
     offered = Registry.load().chosen(("measures",), {})
-    gatherer = Gatherer(request=request, offered=offered, scratch=tmp_path, watch=Silence())
+    gatherer = gatherer_of(request, offered, tmp_path)
     unread = gatherer.read(1, (named, "candidate"))
     assert unread.error is not None
     assert (unread.error.code, unread.subject.form) == ("EMPTY", "unreadable")
@@ -295,9 +303,7 @@ def test_sketch_of_another_checkpoint_is_refused(tmp_path: Path) -> None:
     done = read(open_checkpoint(write(tmp_path / "a")), [Summing()])
     sketches = {"summing": replace(done.sketches["summing"], subject="0" * 64)}
     named = Named(label="s", path=tmp_path / "s.sketch")
-    gatherer = Gatherer(
-        request=Request(suspect=named, candidates=()), offered={}, scratch=tmp_path, watch=Silence()
-    )
+    gatherer = gatherer_of(Request(suspect=named, candidates=()), {}, tmp_path)
     save(named.path, SketchBook(subject=done.subject, sketches=done.sketches))
     assert gatherer.read(0, (named, "suspect")).error is None
     save(named.path, SketchBook(subject=done.subject, sketches=sketches))
