@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from forensics import errands, gather, jobs
@@ -394,3 +395,60 @@ def test_allowance_names_the_blobs_of_a_hub_cache_and_the_parts_of_a_split_file(
     ]  # fmt: skip
     assert allowed.listed == (str(tmp_path),)
     assert Allowance.received(json.loads(json.dumps(allowed.sent()))) == allowed
+
+
+def read_by_worker(location: Path, tmp_path: Path, base: str = "") -> tuple[Mapping[str, Any], list[str]]:
+    """The record of a subject and the codes of its problems, as a confined worker reads it."""
+    heard: dict[str, Any] = {}
+    job = {
+        "task": "read", "probes": ["norm-gains"], "only_bundled": True, "parameters": {}, "location": str(location),
+        "label": "x", "out": str(tmp_path / "x.sketch"), "digest": "", "base": base,
+    }  # fmt: skip
+    end = jobs.run(job, limit=60, listen=heard.update)
+    assert end.done, end
+    assert "error" not in heard, heard["error"]
+    assert (tmp_path / "x.sketch").is_file()
+    assert 0 < end.peak < 1 << 30
+    return heard["subject"], [p["code"] for p in heard["problems"]]
+
+
+def test_every_part_of_a_split_file_is_within_reach(tmp_path: Path) -> None:
+    """One part stands for its set: the others are read too, from a folder that is otherwise closed."""
+    from tests.checkpoint.test_gguf_split import part
+
+    for name, raw in (part(1, 2, 2, ["token_embd.weight"]), part(2, 2, 2, ["output_norm.weight"])):
+        (tmp_path / name).write_bytes(raw)
+    subject, codes = read_by_worker(tmp_path / "model-00002-of-00002.gguf", tmp_path)
+    assert [f["name"] for f in subject["files"]] == ["model-00001-of-00002.gguf", "model-00002-of-00002.gguf"]
+    assert "SPLIT_ABSENT" not in codes
+
+
+def test_a_hub_caches_blobs_are_within_reach(tmp_path: Path) -> None:
+    """A snapshot's links lead into the cache's blobs, and are followed there."""
+    snapshot = write(tmp_path / "models--a--b" / "snapshots" / "0")
+    (tmp_path / "models--a--b" / "blobs").mkdir()
+    for path in list(snapshot.iterdir()):
+        path.rename(snapshot.parent.parent / "blobs" / path.name)
+        path.symlink_to(f"../../blobs/{path.name}")
+    (tmp_path / "current").symlink_to(snapshot)
+    for place in (snapshot, tmp_path / "current"):
+        subject, codes = read_by_worker(place, tmp_path)
+        assert codes == []
+        assert subject["recognised"] == subject["parameters"] > 0
+
+
+def test_an_adapters_base_is_within_reach(tmp_path: Path) -> None:
+    """A base that the user named is read beside the adapter."""
+    from safetensors.numpy import save_file
+
+    write(tmp_path / "base")
+    (tmp_path / "adapter").mkdir()
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
+    ones = {
+        f"base_model.model.model.layers.0.self_attn.q_proj.{n}.weight": np.ones(s, np.float32)
+        for n, s in {"lora_A": (2, 8), "lora_B": (8, 2)}.items()
+    }
+    save_file(ones, tmp_path / "adapter" / "adapter_model.safetensors")
+    subject, _ = read_by_worker(tmp_path / "adapter", tmp_path, base=str(tmp_path / "base"))
+    assert subject["recognised"] > 500
