@@ -1,7 +1,7 @@
 """The reading pass beside one plain SHA-256 pass over the same files: ratio of times, and peak memory.
 
 `python -m benchmarks.reading [--sizes 1 3 15] [--profile]` writes checkpoints of real shapes, then, in turns and in
-fresh processes bound to one BLAS thread like a worker: a `hashlib.sha256` pass with 8 MB reads over the weight files,
+fresh processes with a worker's environment: a `hashlib.sha256` pass with 8 MB reads over the weight files,
 and the whole pass with every bundled sketcher that takes part in it. Files are in the page cache. Figures are ratios
 taken in one run, because machines differ.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import resource
 import shutil
 import statistics
@@ -25,10 +24,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from forensics.confinement import environment
+
 SIZES = {"1": ("0.5b", 0), "3": ("1.5b", 0), "15": ("7b", 0), "moe": ("30b-a3b", 3), "wide": ("wide", 0)}
 """What each size is: a shape and how many of its layers, 0 for all."""
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""As a worker runs."""
 GB = 1e9
 
 Figures = dict[str, Any]
@@ -111,7 +110,8 @@ def alone(what: str, folder: Path, *, profile: bool) -> Figures:
     """One pass in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.reading", "--pass", what, "--folder", str(folder)]
     command += ["--profile"] if profile else []
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | ONE_THREAD)
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment(scratch))
     return dict(json.loads(done.stdout))
 
 

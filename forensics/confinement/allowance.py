@@ -23,6 +23,9 @@ CACHES = (
 """Where libraries write; in a worker all of it is the scratch folder."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Workers run side by side, and an order of additions that does not depend on the machine gives equal records."""
+ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+"""glibc: blocks that one thread reads and another lets go of are used again, not given back and faulted in anew, which
+cost 7 % of a reading pass."""
 PART = re.compile(r"(?P<stem>.*)-[0-9]{5}-of-(?P<count>[0-9]{5}\.gguf)", re.DOTALL)
 
 
@@ -108,5 +111,5 @@ def _places(location: Path) -> list[str]:
 def environment(scratch: str) -> dict[str, str]:
     """The environment of a worker: ours without secrets, every cache in the scratch folder, nothing asked of a hub."""
     kept = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
-    kept |= dict.fromkeys(ONE_THREAD, "1") | dict.fromkeys(CACHES, scratch)
+    kept |= dict.fromkeys(ONE_THREAD, "1") | dict.fromkeys(CACHES, scratch) | ONE_HEAP
     return kept | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"}
