@@ -70,7 +70,7 @@ class Subject:
     """Commit of the hub repository to which the reading was pinned; empty for local files."""
     architecture: Architecture | None = None
     parameters: int = 0
-    """Elements in all tensors."""
+    """Elements in all tensors of the language model; towers beside it are listed with their share and left out."""
     recognised: int = 0
     """Elements in tensors whose role was recognised and that were read."""
     dtypes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,10 +156,23 @@ def _described(
     return config, tokenizer
 
 
+def _repeated(checkpoint: Checkpoint) -> list[Problem]:
+    """Tensors that several files hold."""
+    counts = Counter(e.name for f in checkpoint.files for e in f.entries)
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if not twice:
+        return []
+    message = (
+        f"{len(twice)} tensors are in two files, of which the first by name was read, e.g. {twice[0][:80]!r}"
+    )
+    return [Problem(where=checkpoint.label, code="TENSOR_TWICE", message=message)]
+
+
 def _contradictions(checkpoint: Checkpoint, listing: Listing) -> list[Problem]:
     """Where index or config say otherwise than the tensors, which are believed."""
-    found = []
+    found: list[Problem] = []
     there = {e.name for f in checkpoint.files for e in (*f.entries, *f.missing, *(r[0] for r in f.refused))}
+    found += _repeated(checkpoint)
     lost = sum(name not in there for name in listing.indexed) if not listing.absent else 0
     if lost:
         message = f"{lost} tensors that the index names are in no shard"

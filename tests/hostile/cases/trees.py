@@ -96,7 +96,9 @@ def second_left_out(subject: Mapping[str, Any]) -> None:
     assert "second tensor for the same role" in [u["reason"] for u in subject["unexamined"]]
 
 
-@CASES.case("23a", "one tensor is in two shards with other values", codes=(), check=second_left_out)
+@CASES.case(
+    "23a", "one tensor is in two shards with other values", codes=("TENSOR_TWICE",), check=second_left_out
+)
 def twice(path: Path, _: Traps) -> None:
     """The second shard repeats a tensor of the first."""
     from safetensors.numpy import save_file
