@@ -105,7 +105,7 @@ def test_the_whole_pass_finds_the_same_subject(hub: Hub, checkpoint: Path) -> No
     """A checkpoint read on a hub has the digest, the files and the shapes of the one in the folder."""
     near = open_location(str(checkpoint), Opening(label="x"))
     with attached() as (place, broker):
-        far = open_location(NAME, Opening(label="x", place=place))
+        far = open_location(NAME, Opening(label="x", places={NAME: place}))
         assert read(far, []) == read(near, [])
         assert len(read(far, []).subject.digest) == 64
         assert broker.traffic.requests < 30
