@@ -77,8 +77,12 @@ def _opinion(answer: view.Answer, suspect: str, writer: Writer) -> None:
 def _item(subject: Subject, writer: Writer) -> None:
     writer.gap()
     writer.line(f"{subject.role}: {subject.label} ({subject.form})")
+    if subject.commit:
+        writer.pair("commit", subject.commit)
     if subject.digest:
-        writer.pair("digest", subject.digest)
+        writer.pair(
+            "digest", f"{subject.digest}{' (of the parts read)' if subject.form == 'first-look' else ''}"
+        )
     if subject.architecture:
         a = subject.architecture
         writer.pair(
