@@ -22,10 +22,9 @@ def inspect_checkpoint(request: Request) -> Mapping[str, Any]:
     job = errands.job("inspect", [], location=location, label=named.label)
     end = errands.run(job, what="inspect", limit=LIMIT, listen=heard.update)
     if "error" in heard:
-        error = heard["error"]
-        raise CheckpointError(
-            f"{named.label}: {error['message']}"[:500], str(error["hint"])[:300], code=str(error["code"])[:60]
-        )
+        error, message = heard["error"], str(heard["error"]["message"])[:500]
+        shown = message if message.startswith(named.label) else f"{named.label}: {message}"
+        raise CheckpointError(shown, str(error["hint"])[:300], code=str(error["code"])[:60])
     if not end.done or "inspection" not in heard:
         raise CheckpointError(
             f"{named.label}: the reading worker ended early ({end.error}: {end.detail})",
