@@ -21,7 +21,12 @@ def assembled(files: Sequence[WeightFile], config: Mapping[str, Any]) -> list[St
         for entry in file.entries
         if (index, entry.name) not in claims.taken
     ]
-    return sorted([*claims.stored, *rest], key=lambda s: (s.file, s.entry.begin, s.entry.end))
+    return sorted([*claims.stored, *rest], key=in_file_order)
+
+
+def in_file_order(stored: Stored) -> tuple[int, int, int]:
+    """Sorts tensors by where they lie; of two that begin together the longer first, whose bytes hold the other's."""
+    return stored.file, stored.entry.begin, -stored.entry.end
 
 
 def plain(file: int, entry: Entry) -> Stored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 import json
 import math
 import os
@@ -461,3 +462,16 @@ def test_four_hundred_tensors_open_soon(tmp_path: Path) -> None:
         opened(path).close()
         spent.append(time.process_time() - start)
     assert min(spent) < 0.1
+
+
+@KINDS
+def test_tensor_within_another_leaves_no_byte_unhashed(new: bool, tmp_path: Path) -> None:
+    """A head that is the first rows of the embeddings, from the same byte on, spoils neither digest nor count."""
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in llama_tensors().items()}
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"][:6]
+    path = saved(tmp_path, tensors, new=new)
+    checkpoint = open_checkpoint(path)
+    with Streamed(checkpoint=checkpoint) as stream:
+        assert sum(piece.count for piece in stream) == path.stat().st_size
+    assert all(planned.segments for planned in checkpoint.plan.tensors)
+    assert stream.hashes == {0: hashlib.sha256(path.read_bytes()).hexdigest()}
