@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forensics.checkpoint.assembly import assembled, plain
+from forensics.checkpoint.assembly import assembled, in_file_order, plain
 from forensics.checkpoint.config import parse_json, sanitised
 from forensics.checkpoint.folder import ADAPTER, Listing
 from forensics.checkpoint.formats import open_weights
@@ -211,14 +211,15 @@ def _patched(base: Iterable[Stored], adapter: Adapter) -> tuple[list[Stored], li
         moved = replace(
             stored, file=stored.file + 1, companions=tuple((f + 1, e) for f, e in stored.companions)
         )
-        left.discard(stored.name)
         whole, update = adapter.whole.get(stored.name), adapter.updates.get(stored.name)
         if whole is not None and whole.shape == stored.shape:
             moved = replace(whole, name=stored.name)
+            left.discard(stored.name)
         elif update is not None:
             moved = replace(moved, patch=update, precision=f"{stored.precision}+lora")
+            left.discard(stored.name)
         tensors.append(moved)
-    return sorted(tensors, key=lambda t: t.file), sorted(left)
+    return sorted(tensors, key=in_file_order), sorted(left)
 
 
 def _checkpoint(

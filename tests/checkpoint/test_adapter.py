@@ -171,3 +171,14 @@ def test_base_that_is_missing_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as refused:
         open_checkpoint(written(tmp_path / "adapter", updates()), base=str(tmp_path / "none"))
     assert (refused.value.code, "base of adapter" in refused.value.message) == ("MISSING", True)
+
+
+@pytest.mark.parametrize("rows", [9, 12])
+def test_whole_tensor_of_another_shape_is_told_and_not_merged(rows: int, tmp_path: Path) -> None:
+    """A saved head with more or fewer tokens than the base's replaces nothing, and a problem names it."""
+    change = updates() | {"lm_head.weight": np.ones((rows, 8), np.float32)}
+    adapter = written(tmp_path / "adapter", change, modules_to_save=["lm_head"])
+    checkpoint = open_checkpoint(adapter, base=str(write(tmp_path / "base")))
+    told = [p.message for p in checkpoint.problems if p.code == "ADAPTER_BASE_MISMATCH"]
+    assert len(told) == 1
+    assert "lm_head.weight" in told[0]
