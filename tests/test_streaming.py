@@ -99,7 +99,7 @@ def test_bits_tell_what_is_not_finite(dtype: str, drawn: list[int]) -> None:
     """Told from bits alone, a block holds NaN or infinity exactly where its numbers do, of either sign."""
     word = np.dtype(WORDS[dtype])
     bits = np.array([number % 2 ** (8 * word.itemsize) for number in drawn], word)
-    numbers = bits.view("<f8") if dtype == "F64" else to_float32(bits.tobytes(), dtype)
+    numbers = to_float32(bits.tobytes(), dtype)
     assert holds_non_finite(bits.tobytes(), dtype) == (not np.isfinite(numbers).all())
 
 
@@ -161,3 +161,11 @@ def test_rows_vectors_and_anchors_have_limits(tmp_path: Path, monkeypatch: pytes
     read = [checkpoint.vector("input_norm", layer) for layer in (0, 1)] + [checkpoint.vector("mlp_norm", 0)]
     assert [vector is not None for vector in read] == [True, True, False]
     assert checkpoint.vector_elements() == 128
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_double_beyond_single_precision_is_not_finite(sign: float) -> None:
+    """2^128 - 2^103 is the least number that becomes infinite when it is read; the double before it is finite."""
+    least = 2.0**128 - 2.0**103
+    assert holds_non_finite(np.array([1, sign * least], "<f8").tobytes(), "F64")
+    assert not holds_non_finite(np.array([1, sign * np.nextafter(least, 0)], "<f8").tobytes(), "F64")
