@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from forensics.checkpoint.manifest import file_seen, other_files
+from forensics.checkpoint.manifest import file_seen, other_files, recorded_name
 from forensics.checkpoint.opened import digest_of
 from forensics.records import FileSeen, Problem, Subject, Unexamined
 
 if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
+    from forensics.checkpoint.plan import Planned
     from forensics.checkpoint.source import ByteSource
 
 UNEXAMINED_LIMIT = 200
+BUFFER_LIMIT = 1 << 17
+"""Numbers of a buffer that is no mask; GPT-J's sinuses are as many. Larger ones count as parameters not examined."""
 SMALL = 16 << 20
 """Bytes above which a first look does not hash a file beside the weights."""
 
@@ -74,7 +77,7 @@ def glimpsed(checkpoint: Checkpoint, counted: list[Counted], examined: int) -> S
     """The record after a first look at `examined` elements; its digest is of the parts read and identifies no file."""
     files = [
         FileSeen(
-            name=source.name[:500],
+            name=recorded_name(source.name),
             size=source.size,
             sha256="",
             note=f"first look: {source.fetched} of its bytes read, not hashed whole; SHA-256 of these in the order "
@@ -147,7 +150,8 @@ def parameters_of(checkpoint: Checkpoint) -> int:
     Towers of other modalities do not count while they are not more than what was recognised (`Plan.apart`).
     """
     plan, listing = checkpoint.plan, checkpoint.listing
-    count = sum(p.stored.elements for p in plan.tensors if not p.buffer) - plan.apart
+    count = sum(p.stored.elements for p in plan.tensors if not _idle(p)) - plan.apart
+    count += sum(f.trailing for f in checkpoint.files) // 2  # as many as there could be in 16 bits each
     lost = [
         *(e for f in checkpoint.files for e in f.missing),
         *(e for f in checkpoint.files for e, _ in f.refused),
@@ -157,6 +161,13 @@ def parameters_of(checkpoint: Checkpoint) -> int:
     if listing and len(listing.indexed) > stored and stored:
         count += (len(listing.indexed) - stored) * (count // stored)
     return count
+
+
+def _idle(planned: Planned) -> bool:
+    """Whether a tensor is a buffer, and of a size and shape that buffers have: frequencies, or a causal mask."""
+    shape = planned.stored.shape
+    mask = len(shape) == 4 and shape[:2] == (1, 1) and shape[2] == shape[3]
+    return planned.buffer and (mask or planned.stored.elements <= BUFFER_LIMIT)
 
 
 def left_out(checkpoint: Checkpoint, spoilt: Mapping[str, int]) -> list[Unexamined]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from forensics.probe import SketchProbe
 from forensics.reading import first_look, read
 from forensics.registry import Registry
 from forensics.testing import descend, tiny_checkpoint
+from tests.tiny import write
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,14 @@ def test_same_sketch_as_a_whole_pass_where_parameters_are_equal(place: Path) -> 
     assert {n: a.tobytes() for n, a in sketches[0].arrays.items()} == {
         n: a.tobytes() for n, a in sketches[1].arrays.items()
     }
+
+
+def test_file_whose_name_is_no_text_is_recorded_alike_in_both_passes(tmp_path: Path) -> None:
+    """Bytes of a weight file's name that are no UTF-8 are escaped in the record, of a first look too."""
+    folder = write(tmp_path / "odd")
+    os.rename(folder / "model.safetensors", os.fsencode(folder) + b"/mo\xffdel.safetensors")
+    for subject in (
+        read(open_checkpoint(folder), []).subject,
+        first_look(open_checkpoint(folder), []).subject,
+    ):
+        assert [f.name for f in subject.files] == ["config.json", "mo\\udcffdel.safetensors"]

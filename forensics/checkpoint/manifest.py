@@ -18,9 +18,14 @@ OTHER_LIMIT = 256 << 20
 """Bytes above which a file that holds no examined weights is listed but not hashed."""
 
 
+def recorded_name(name: str) -> str:
+    """A file's name as a record can hold it: Unicode text of at most 500 characters, bytes that are none escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()[:500]
+
+
 def file_seen(file: WeightFile, sha256: str) -> FileSeen:
     """The record of a weight file that was read whole."""
-    return FileSeen(name=file.name[:500], size=file.size, sha256=sha256)
+    return FileSeen(name=recorded_name(file.name), size=file.size, sha256=sha256)
 
 
 def other_files(checkpoint: Checkpoint, limit: int = OTHER_LIMIT) -> list[FileSeen]:
@@ -39,7 +44,7 @@ def _note(name: str) -> str:
 
 def _other(checkpoint: Checkpoint, name: str, limit: int) -> FileSeen:
     assert checkpoint.listing is not None
-    shown = name.encode("utf-8", "backslashreplace").decode()[:500]
+    shown = recorded_name(name)
     try:
         source = checkpoint.listing.place.open(name)
     except CheckpointError as error:
