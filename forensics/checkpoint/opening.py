@@ -137,23 +137,22 @@ def _described(
     A GGUF header wins over a config.json beside it: it is what llama.cpp goes by, so it cannot lie and still run.
     """
     config: dict[str, Any] = {}
-    tokenizer = None
+    gguf = files[0].format == "gguf"
     try:
         raw = read_small(place, "config.json", CONFIG_LIMIT)
         if raw is None:
             raw = read_small(place, "params.json", CONFIG_LIMIT)  # Meta's and Mistral's own releases
         config = read_config(raw) if raw is not None else {}
-        if files[0].format == "gguf":
-            from forensics.checkpoint.gguf_facts import gguf_config, gguf_tokenizer
-
-            config = {**config, **gguf_config(files[0].metadata)}
-            tokenizer = gguf_tokenizer(files[0].metadata)
-        elif raw is None and not silent:
+        if raw is None and not gguf and not silent:
             message = "no config.json; shapes alone were used"
             problems.append(Problem(where=label, code="NO_CONFIG", message=message))
     except CheckpointError as error:
         problems.append(Problem(where=label, code=error.code, message=error.message))
-    return config, tokenizer
+    if not gguf:
+        return config, None
+    from forensics.checkpoint.gguf_facts import gguf_config, gguf_tokenizer
+
+    return {**config, **gguf_config(files[0].metadata)}, gguf_tokenizer(files[0].metadata)
 
 
 def _repeated(checkpoint: Checkpoint) -> list[Problem]:
@@ -163,7 +162,7 @@ def _repeated(checkpoint: Checkpoint) -> list[Problem]:
     if not twice:
         return []
     message = (
-        f"{len(twice)} tensors are in two files, of which the first by name was read, e.g. {twice[0][:80]!r}"
+        f"{len(twice)} tensors are in two files, and loaders differ in which they take, e.g. {twice[0][:80]!r}"
     )
     return [Problem(where=checkpoint.label, code="TENSOR_TWICE", message=message)]
 

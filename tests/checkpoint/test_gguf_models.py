@@ -202,3 +202,17 @@ def test_a_config_beside_the_file_cannot_change_how_it_is_read(
         np.testing.assert_array_equal(file.matrix(found), original.matrix(wanted))
     original.close()
     file.close()
+
+
+def test_a_malformed_config_beside_the_file_takes_nothing_from_its_header(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """A config.json that is no JSON is a problem, and head counts still come from the header."""
+    exported("llama", folder_of("llama", folders), tmp_path / "model.gguf")
+    (tmp_path / "config.json").write_text("{")
+    beside, alone = open_checkpoint(tmp_path), open_checkpoint(tmp_path / "model.gguf")
+    assert [p.code for p in beside.problems] == ["JSON"]
+    assert beside.architecture == alone.architecture
+    assert beside.tokenizer == alone.tokenizer
+    beside.close()
+    alone.close()
