@@ -7,7 +7,6 @@ section 3). Shape and block sizes stand in a JSON text of their own. 8 bits: val
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -72,14 +71,14 @@ def _largest(group: Group, state: Mapping[str, Any], blocks: int) -> Largest:
     if absmax.dtype == "F32":
         return Largest(absmax=absmax)
     nested, offset = _count(state, "nested_blocksize"), state.get("nested_offset", 0.0)
-    if isinstance(offset, bool) or not isinstance(offset, int | float) or not math.isfinite(offset):
+    if isinstance(offset, bool) or not isinstance(offset, int | float) or not -3e38 <= offset <= 3e38:
         raise Refusal("its nested_offset is no number")
     return Largest(
         absmax=absmax,
         nested=typed(_sized(group, ".nested_absmax", -(-blocks // nested)), "F32"),
         nested_map=typed(_sized(group, ".nested_quant_map", 256), "F32"),
         nested_block=nested,
-        offset=min(max(float(offset), -3e38), 3e38),
+        offset=float(offset),
     )
 
 

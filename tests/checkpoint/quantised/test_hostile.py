@@ -139,6 +139,7 @@ HOSTILE: list[tuple[str, Change, str]] = [
     ("nf4-nested", instead(".weight.nested_quant_map", f32(np.ones(255))), "255 numbers where 256"),
     ("nf4-nested", stated(nested_blocksize=0), "nested_blocksize is no sane number"),
     ("nf4-nested", stated(nested_offset="0"), "nested_offset is no number"),
+    ("nf4-nested", stated(nested_offset=10**400), "nested_offset is no number"),
     ("bnb-int8", instead(".SCB", f32(np.ones(63))), "63 numbers where 64"),
     ("bnb-int8", instead(".weight_format", whole("U8", 2)), "one kind of processor"),
     ("fp8-block", instead(".weight_scale_inv", f32(np.ones((65, 1)))), "65 groups of scales for 64"),
