@@ -10,6 +10,9 @@ from forensics.readings import STRICT
 OTHER_WEIGHTS = "other weights, which loaders pass over; not examined"
 """Note on a file of weights that was not read because other weights are loaded first."""
 
+WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Endings of all files that may hold weights; others of that kind lie beside them (`training_args.bin`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSeen:

@@ -17,7 +17,7 @@ from forensics.evidence.speaking import listen
 from forensics.evidence.verdict import conclude
 from forensics.readings import Measurement
 from forensics.records import Case, Finding, Opinion, Population, Subject
-from forensics.subjects import OTHER_WEIGHTS
+from forensics.subjects import OTHER_WEIGHTS, WEIGHTS
 
 __all__ = ["Reference", "Weighed", "accepted", "load_reference", "weigh"]
 
@@ -229,9 +229,7 @@ def _identical(suspect: Subject | None, examined: Subject | None) -> bool:
 
 def _weight_files(subject: Subject) -> list[str]:
     """Digests of the files that hold tensors, sorted; empty strings where a file was not read whole."""
-    return sorted(
-        file.sha256 for file in subject.files if file.name.endswith((".safetensors", ".bin", ".gguf"))
-    )
+    return sorted(file.sha256 for file in subject.files if file.name.endswith(WEIGHTS))
 
 
 def _named(population: Population) -> str:

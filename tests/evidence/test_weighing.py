@@ -9,6 +9,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forensics.checkpoint.folder import PICKLES
 from forensics.evidence.library import assemble, load_reference
 from forensics.evidence.weighing import Weighed, weigh
 from forensics.readings import Exact, Group, SignKind
@@ -128,6 +129,19 @@ def test_identical_files_under_another_name() -> None:
     assert found.relation == "identical"
     unread = [replace(one, files=(replace(one.files[0], sha256=""),)) for one in twins]
     assert weigh(findings_at(0.95), unread, case(), reference()).opinions[0].relation != "identical"
+
+
+def test_equal_other_files_are_no_identity_whatever_the_weights_are_called() -> None:
+    """Equal training arguments beside different weights are no identity, whichever ending the weights have."""
+    equal = FileSeen(name="training_args.bin", size=3, sha256="a")
+    for ending in PICKLES:
+        twins = [subject("suspect", "suspect", digest="d"), subject("base", "candidate", digest="e")]
+        twins = [
+            replace(one, files=(FileSeen(name=f"model{ending}", size=9, sha256=one.label), equal))
+            for one in twins
+        ]
+        found = weigh(findings_at(0.05), twins, case(), reference()).opinions[0]
+        assert found.relation != "identical", ending
 
 
 def test_nothing_read_is_inconclusive() -> None:
