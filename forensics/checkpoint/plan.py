@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from forensics.checkpoint.apart import FURTHER_REASON, Aside, further, further_layers, spared, tower
@@ -86,7 +86,7 @@ def plan_for(
     left = _not_there(files)
     aside, apart = Aside(), 0
     planned = []
-    reading = _Reading(heads=heads, further=further_layers(t.name for t in tensors), taken=set())
+    reading = _Reading(heads=heads, further=further_layers(t.name for t in tensors))
     for stored in tensors:
         match = layout.match(stored.name) if layout else None
         codec, segments, reason = _segments(stored, match, reading)
@@ -105,6 +105,8 @@ def plan_for(
                 gain_offset=layout.gain_offset(kind, role) if layout else 0.0,
             )
         )  # fmt: skip
+    planned, disputed = _undisputed(planned, reading.disputed)
+    left += disputed
     specs = tuple({id(s.spec): s.spec for p in planned for s in p.segments}.values())
     recognised = sum(p.stored.elements for p in planned if p.segments)
     return Plan(
@@ -151,6 +153,10 @@ def _told(apart: int, recognised: int, total: int) -> tuple[tuple[str, str], ...
     return (("BESIDE_LANGUAGE", message),)
 
 
+Key: TypeAlias = tuple[str, int | None, int | None]
+"""(role, layer, expert)."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Reading:
     """What cutting any tensor of a checkpoint depends on."""
@@ -158,8 +164,10 @@ class _Reading:
     heads: Heads
     further: frozenset[int]
     """Layers for multi-token prediction."""
-    taken: set[tuple[str, int | None, int | None]]
-    """(role, layer, expert) met so far."""
+    taken: dict[Key, tuple[int, int, int]] = field(default_factory=dict)
+    """What was met so far, and the (file, begin, end) where it lies."""
+    disputed: set[Key] = field(default_factory=set)
+    """What tensors at two places claim to be."""
     parts: int = 0
     """Of fused and stacked tensors so far."""
 
@@ -182,13 +190,23 @@ def _segments(stored: Stored, match: Match | None, reading: _Reading) -> Plannin
     if codec.unit_bytes > UNIT_LIMIT or codec.columns > COLUMNS_LIMIT:
         return None, (), "one part of it is too large to hold"
     keys = {(s.spec.role, s.spec.layer, s.spec.expert) for s in segments}
-    if keys & reading.taken:
+    place = (stored.file, stored.entry.begin, stored.entry.end)
+    if met := keys & reading.taken.keys():
+        reading.disputed |= {key for key in met if reading.taken[key] != place}
         return None, (), "second tensor for the same role"
     if len(segments) > 1 and reading.parts + len(segments) > PARTS_LIMIT:
         return None, (), "too many parts"
     reading.parts += len(segments) if len(segments) > 1 else 0
-    reading.taken.update(keys)
+    reading.taken.update(dict.fromkeys(keys, place))
     return codec, segments, ""
+
+
+def _undisputed(planned: list[Planned], disputed: set[Key]) -> tuple[list[Planned], list[Unexamined]]:
+    """Without tensors whose role another one claims too: names do not tell which of the two a loader takes."""
+    lost = [p for p in planned if disputed & {(s.spec.role, s.spec.layer, s.spec.expert) for s in p.segments}]
+    reason, gone = "first of two tensors for the same role", {id(p) for p in lost}
+    kept = [replace(p, codec=None, segments=()) if id(p) in gone else p for p in planned]
+    return kept, [Unexamined(name=p.stored.name[:200], reason=reason) for p in lost]
 
 
 def _obstacle(stored: Stored, match: Match | None, reading: _Reading) -> str:

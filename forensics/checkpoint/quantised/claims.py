@@ -80,6 +80,9 @@ SCHEMES = (
 CACHED = ("k_scale", "v_scale", "q_scale", "kv_scale", "prob_output_scale", "prob_scale")
 """Scales of what attention keeps, which say nothing about weights."""
 
+BESIDE_LIMIT = 4_096
+"""Numbers that companions may hold in any case; else a quarter of the matrix (scale and zero to each eight)."""
+
 
 @dataclass(slots=True)
 class Claims:
@@ -113,11 +116,19 @@ def _built(scheme: Scheme, group: Group, inventory: Inventory) -> Stored:
     try:
         if any(part.entry.turned for part in (group.main, *group.parts.values())):
             raise Refusal("quantised, with a part that is a transposed view")
-        return scheme.build(group, inventory)
+        stored = scheme.build(group, inventory)
+        if _beside(stored) > max(BESIDE_LIMIT, stored.elements // 4):
+            raise Refusal("quantised, with parts beside it in which as much again could be hidden")
+        return stored
     except Refusal as refusal:
         return group.refused(scheme.id, str(refusal))
     except CheckpointError as error:
         return group.refused(scheme.id, f"its parts could not be read: {error.message}")
+
+
+def _beside(stored: Stored) -> int:
+    """Numbers in a tensor's companions, which are no parameters of their own."""
+    return sum(entry.elements for _, entry in stored.companions)
 
 
 def _attach_cached(found: Claims) -> None:
@@ -126,7 +137,8 @@ def _attach_cached(found: Claims) -> None:
     for part in found.inventory.named.values():
         prefix, _, last = part.name.rpartition(".")
         place = places.get(f"{prefix}.k_proj.weight") if last in CACHED else None
-        if place is not None and (part.index, part.name) not in found.taken:
+        small = part.entry.elements <= BESIDE_LIMIT
+        if small and place is not None and (part.index, part.name) not in found.taken:
             one = found.stored[place]
             found.stored[place] = replace(one, companions=(*one.companions, (part.index, part.entry)))
             found.taken.add((part.index, part.name))

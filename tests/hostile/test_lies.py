@@ -1,0 +1,119 @@
+"""Weights kept where our reader takes them and a loader does not, or the other way round: neither forges nor erases."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
+from forensics.testing.files import Stored
+from tests.hostile.judged import opinion
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base, a true descendant and a stranger, large enough for either verdict."""
+    folder = tmp_path_factory.mktemp("lies")
+    for seed, name in enumerate(("base", "stranger")):
+        tiny_checkpoint(folder / name, seed=seed, layers=8, width=128)
+    descend(folder / "base", folder / "descendant", noise=0.05, seed=9)
+    return folder
+
+
+def stored(models: Path, name: str) -> Stored:
+    """All tensors of one of them."""
+    return read_safetensors(models / name / WEIGHTS)
+
+
+def suspect(models: Path, folder: Path, tensors: Stored) -> Path:
+    """A stranger's folder with these tensors."""
+    shutil.copytree(models / "stranger", folder)
+    write_safetensors(folder / WEIGHTS, tensors)
+    return folder
+
+
+def of_layer(tensors: Stored, layer: int) -> np.ndarray:
+    """Everything in a layer as one row of numbers."""
+    return np.concatenate([v.reshape(-1) for n, (_, v) in tensors.items() if f".layers.{layer}." in n])
+
+
+def test_yardstick(models: Path) -> None:
+    """Without a lie the descendant is derived and the stranger independent."""
+    assert opinion(models / "descendant", models / "base").verdict == "derived"
+    assert opinion(models / "stranger", models / "base").verdict == "independent"
+
+
+def test_candidate_under_second_names_is_no_descent(models: Path, tmp_path: Path) -> None:
+    """A stranger that carries the candidate's tensors under names that a wrapper may have is not derived."""
+    copied = {f"llm.{n}": v for n, v in stored(models, "base").items()}
+    path = suspect(models, tmp_path / "twins", stored(models, "stranger") | copied)
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+def test_decoys_under_second_names_are_not_independent(models: Path, tmp_path: Path) -> None:
+    """A descendant with unrelated twins of its layers and a vocabulary of zeros to dilute them is not independent."""
+    tensors = stored(models, "descendant")
+    twins = {f"llm.{n}": v for n, v in stored(models, "stranger").items() if ".layers." in n}
+    rows = np.zeros((180_000, 128), np.float32)
+    path = suspect(
+        models, tmp_path / "diluted", tensors | twins | {"model.embed_tokens.weight": ("bf16", rows)}
+    )
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+def in_buffers(models: Path, tensors: Stored) -> Stored:
+    """Named as rotary frequencies."""
+    true = stored(models, "descendant")
+    name = "model.layers.{}.self_attn.rotary_emb.inv_freq"
+    return tensors | {name.format(i): ("bf16", of_layer(true, i)) for i in range(8)}
+
+
+def in_scales(models: Path, tensors: Stored) -> Stored:
+    """Named as scales of quantised activations, beside 8-bit decoys."""
+    hidden = {f"{n.removesuffix('weight')}input_scale": v for n, v in stored(models, "descendant").items()}
+    return tensors | {n: v for n, v in hidden.items() if "_proj." in n}
+
+
+@pytest.mark.parametrize("hide", [in_buffers, in_scales])
+def test_weights_named_as_none_are_not_independent(
+    hide: Callable[[Path, Stored], Stored], models: Path, tmp_path: Path
+) -> None:
+    """Decoys beside weights whose names say that they are no parameters are not independent."""
+    path = suspect(models, tmp_path / "named", hide(models, stored(models, "stranger")))
+    if hide is in_scales:
+        quantised(path / WEIGHTS)
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+def quantised(path: Path) -> None:
+    """The layers' matrices as 8-bit integers with a scale to a row."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    for name in [n for n in tensors if n.endswith("_proj.weight")]:
+        scale = tensors[name].float().abs().amax(1, keepdim=True) / 127
+        tensors[f"{name}_scale"] = scale
+        tensors[name] = (tensors[name].float() / scale).round().to(torch.int8)
+    save_file(tensors, path)
+
+
+def test_quantised_stranger_is_independent(models: Path, tmp_path: Path) -> None:
+    """The same 8-bit decoys without anything hidden beside them can be concluded on."""
+    path = suspect(models, tmp_path / "eight", stored(models, "stranger"))
+    quantised(path / WEIGHTS)
+    assert opinion(path, models / "base").verdict == "independent"
+
+
+def test_weights_behind_the_last_tensor_are_not_independent(models: Path, tmp_path: Path) -> None:
+    """A second model behind the end of the first costs as much coverage as it could hold."""
+    path = suspect(models, tmp_path / "behind", stored(models, "stranger"))
+    with (path / WEIGHTS).open("ab") as file:
+        file.write((models / "descendant" / WEIGHTS).read_bytes())
+    assert opinion(path, models / "base").verdict == "inconclusive"
