@@ -11,12 +11,18 @@ from typing import Protocol
 from forensics.checkpoint.source import ByteSource, LocalBytes
 from forensics.errors import CheckpointError
 from forensics.records import Problem
+from forensics.subjects import WEIGHTS
 
 FILES_LIMIT = 5_000
 DEPTH_LIMIT = 4
+FIRST = frozenset({
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+    "config.json", "params.json", "adapter_config.json", "tokenizer.json",
+})  # fmt: skip
+"""Names by which loaders ask; they are always on the list."""
 NEEDED = (
-    ".safetensors", ".safetensors.index.json", ".bin.index.json", "config.json", "tokenizer.json", ".gguf",
-    "tokenizer.model", "spiece.model", "tekken.json", ".tiktoken", "tiktoken.model", "vocab.json", "merges.txt",
+    ".index.json", "config.json", "tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", ".tiktoken",
+    "tiktoken.model", "vocab.json", "merges.txt",
 )  # fmt: skip
 
 
@@ -94,8 +100,14 @@ def _walked(root: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
 
 
 def budgeted(names: Iterable[str]) -> tuple[str, ...]:
-    """At most FILES_LIMIT names, sorted; junk must not push weights off the list."""
-    ranked = sorted(names, key=lambda n: (not n.endswith(NEEDED), n.count("/"), n))
+    """At most FILES_LIMIT names, sorted.
+
+    Junk must not push weights off the list: of any format, for a second set beside the first keeps `independent` away.
+    """
+    ranked = sorted(
+        names,
+        key=lambda n: (n not in FIRST, not n.endswith(WEIGHTS), not n.endswith(NEEDED), n.count("/"), n),
+    )
     return tuple(sorted(ranked[:FILES_LIMIT]))
 
 

@@ -15,8 +15,11 @@ import pytest
 import torch
 
 from forensics.checkpoint import Checkpoint, open_checkpoint
+from forensics.checkpoint.folder import PICKLES
+from forensics.checkpoint.place import FILES_LIMIT, budgeted
 from forensics.errors import CheckpointError
 from forensics.reading import ReadingDone, read
+from forensics.subjects import WEIGHTS
 from tests.tiny import CONFIG, Tensors, llama_tensors, write, write_index
 
 SHARD = "model-00001-of-00002.safetensors"
@@ -391,3 +394,12 @@ def test_file_under_a_misleading_name_is_read_as_what_it_is(tmp_path: Path) -> N
     (tmp_path / "a" / "model.safetensors").rename(tmp_path / "weights.bin")
     checkpoint = open_checkpoint(tmp_path / "weights.bin")
     assert (codes(checkpoint), checkpoint.files[0].format) == ({"MISNAMED"}, "safetensors")
+
+
+@pytest.mark.parametrize("ending", [".txt", "config.json", ".tiktoken"])
+def test_junk_cannot_hide_a_second_set_of_weights(ending: str) -> None:
+    """However many files of another kind there are, weights of every format stay on the list."""
+    weights = ["model.safetensors", *(f"zz/model{e}" for e in WEIGHTS), "config.json", "pytorch_model.bin"]
+    junk = [f"0{number:05}{ending}" for number in range(FILES_LIMIT + 5)]
+    assert set(weights) <= set(budgeted([*junk, *weights]))
+    assert set(PICKLES) <= set(WEIGHTS)
