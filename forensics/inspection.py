@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.account import left_out, parameters_of
 from forensics.archive import plain
+from forensics.checkpoint.manifest import recorded_name
 
 if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
@@ -38,7 +39,7 @@ def inspected(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "label": checkpoint.label,
         "files": [
-            {"name": f.name[:500], "format": f.format, "size": f.size, "tensors": len(f.entries)}
+            {"name": recorded_name(f.name), "format": f.format, "size": f.size, "tensors": len(f.entries)}
             for f in checkpoint.files[:NAMED]
         ],
         "files_omitted": max(0, len(checkpoint.files) - NAMED),

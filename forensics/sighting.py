@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from forensics.checkpoint.folder import ADAPTER
+from forensics.checkpoint.manifest import recorded_name
 from forensics.checkpoint.opening import local_place
 from forensics.errors import CheckpointError
 from forensics.records import FileSeen
@@ -73,7 +74,7 @@ def _facts(location: str, prefix: str) -> tuple[str, dict[str, Facts]]:
         status = os.stat(place.root / name)
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("no regular file")
-        shown = prefix + name.encode("utf-8", "backslashreplace").decode()[:500]
+        shown = prefix + recorded_name(name)
         if shown in facts:
             raise ValueError("two names that read alike")
         facts[shown] = (
