@@ -69,7 +69,7 @@ def accounted(checkpoint: Checkpoint, hashes: Mapping[int, str], spoilt: Mapping
     files = [file_seen(f, hashes[i]) for i, f in enumerate(checkpoint.files)] + other_files(checkpoint)
     files.sort(key=lambda f: f.name)
     digest = digest_of((f.name, f.sha256) for f in files if f.sha256)
-    recognised = sum(p.stored.elements for p in checkpoint.plan.tensors if p.segments) - sum(spoilt.values())
+    recognised = recognised_of(checkpoint) - sum(spoilt.values())
     return _subject(checkpoint, files, digest, max(0, recognised), spoilt, "checkpoint")
 
 
@@ -144,13 +144,29 @@ def _subject(
     )
 
 
+def recognised_of(checkpoint: Checkpoint) -> int:
+    """Elements of the tensors whose role is known; bytes that several of them share count once, for a thousand layers
+    over the bytes of one would drown in themselves what was not examined.
+    """
+    count, file, position = 0, 0, 0
+    known = [p for p in checkpoint.plan.tensors if p.segments]
+    for planned in sorted(known, key=lambda p: (p.file, p.entry.begin, -p.entry.end)):
+        entry = planned.entry
+        file, position = (file, position) if planned.file == file else (planned.file, 0)
+        fresh = max(0, entry.end - max(entry.begin, position))
+        count += planned.stored.elements * fresh // max(1, entry.end - entry.begin)
+        position = max(position, entry.end)
+    return count
+
+
 def parameters_of(checkpoint: Checkpoint) -> int:
     """Parameters of the language model as far as can be told, those included that are cut off, refused or absent.
 
     Towers of other modalities do not count while they are not more than what was recognised (`Plan.apart`).
     """
     plan, listing = checkpoint.plan, checkpoint.listing
-    count = sum(p.stored.elements for p in plan.tensors if not _idle(p)) - plan.apart
+    count = sum(p.stored.elements for p in plan.tensors if not (p.segments or _idle(p))) - plan.apart
+    count += recognised_of(checkpoint)
     count += sum(f.trailing for f in checkpoint.files) // 2  # as many as there could be in 16 bits each
     lost = [
         *(e for f in checkpoint.files for e in f.missing),

@@ -130,7 +130,7 @@ def _smallest_bundled(findings: Sequence[Finding]) -> float | None:
 
 def _other_weights(suspect: Subject | None) -> tuple[str, ...]:
     """Weights in the suspect's folder that were passed over."""
-    return () if suspect is None else tuple(f.name for f in suspect.files if f.note == OTHER_WEIGHTS)
+    return () if suspect is None else tuple(f.name for f in suspect.files if f.note.startswith(OTHER_WEIGHTS))
 
 
 def _mlps_comparable(suspect: Subject | None, examined: Subject | None) -> bool:

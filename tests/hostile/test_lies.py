@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,4 +117,48 @@ def test_weights_behind_the_last_tensor_are_not_independent(models: Path, tmp_pa
     path = suspect(models, tmp_path / "behind", stored(models, "stranger"))
     with (path / WEIGHTS).open("ab") as file:
         file.write((models / "descendant" / WEIGHTS).read_bytes())
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tf_model.h5", "flax_model.msgpack", "real.SAFETENSORS", "adapter_model.safetensors", "onnx/model.onnx"],
+)
+def test_weights_of_any_format_beside_a_decoy_are_not_independent(
+    name: str, models: Path, tmp_path: Path
+) -> None:
+    """A file that is called weights and was not read keeps `independent` away, in whatever format."""
+    path = suspect(models, tmp_path / "beside", stored(models, "stranger"))
+    (path / name).parent.mkdir(exist_ok=True)
+    shutil.copyfile(models / "descendant" / WEIGHTS, path / name)
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+def test_link_to_weights_beside_a_decoy_is_not_independent(models: Path, tmp_path: Path) -> None:
+    """A link out of the folder is not followed, and what it leads to may be weights all the same."""
+    path = suspect(models, tmp_path / "linked", stored(models, "stranger"))
+    (path / "real.safetensors").symlink_to(models / "descendant" / WEIGHTS)
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+def test_file_with_room_for_a_model_is_not_independent(models: Path, tmp_path: Path) -> None:
+    """Nor is a decoy beside a large file that is called notes."""
+    path = suspect(models, tmp_path / "large", stored(models, "stranger"))
+    with (path / "notes.txt").open("wb") as file:
+        file.truncate(65 << 20)
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+def test_layers_over_the_same_bytes_do_not_dilute_what_was_not_examined(models: Path, tmp_path: Path) -> None:
+    """A pickle whose decoy layers all share the bytes of eight is not independent of what lies beside them."""
+    import torch
+
+    path = suspect(models, tmp_path / "shared", stored(models, "stranger"))
+    (path / WEIGHTS).unlink()
+    decoys = {n: torch.from_numpy(v).bfloat16() for n, (_, v) in stored(models, "stranger").items()}
+    hidden = {f"x.{n}": torch.from_numpy(v).bfloat16() for n, (_, v) in stored(models, "descendant").items()}
+    for name in [n for n in decoys if ".layers." in n]:
+        start, number, end = re.split(r"(?<=layers\.)(\d+)", name)
+        decoys |= {f"{start}{int(number) + 8 * k}{end}": decoys[name] for k in range(1, 13)}
+    torch.save(decoys | hidden, path / "pytorch_model.bin")
     assert opinion(path, models / "base").verdict == "inconclusive"
