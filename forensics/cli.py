@@ -265,7 +265,7 @@ def _lines(text: str) -> str:
     """Several lines, each without control characters."""
     from forensics.report.display import display
 
-    return "\n".join(display(line) for line in text.splitlines())
+    return "\n".join(display(line) for line in text.split("\n"))
 
 
 def sketch(given: argparse.Namespace) -> int:

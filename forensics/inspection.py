@@ -61,7 +61,7 @@ def inspected(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def inspection_text(found: Mapping[str, Any]) -> str:
-    """The same for a reader; every line is shown as it is, so the caller makes hostile text visible."""
+    """The same for a reader; hostile text makes no lines of its own, and the caller makes the rest of it visible."""
     lines = [
         *_row("checkpoint", f"{found['label']}{_commit(found)}"),
         *_row("files", _files(found)),
@@ -81,7 +81,7 @@ def _commit(found: Mapping[str, Any]) -> str:
 
 
 def _row(title: str, text: str) -> list[str]:
-    return [f"{title:14}{text}"]
+    return [f"{title:14}{text}".replace("\n", "\\n")]
 
 
 def _list(title: str, items: Sequence[str], omitted: int = 0, most: int = SHOWN) -> list[str]:
@@ -90,7 +90,7 @@ def _list(title: str, items: Sequence[str], omitted: int = 0, most: int = SHOWN)
     more = max(0, len(items) - most) + omitted
     if more:
         shown.append(f"and {more} more (--json lists them)")
-    return [f"{title if i == 0 else '':14}{item}" for i, item in enumerate(shown)]
+    return [line for i, item in enumerate(shown) for line in _row(title if i == 0 else "", item)]
 
 
 def _count(number: int) -> str:

@@ -54,6 +54,17 @@ def test_what_is_not_recognised_is_grouped_by_reason(
     assert 0 < found["coverage"] < 1
 
 
+@pytest.mark.parametrize("feed", ["\n", "\r", "\v", "\x85", "\u2028"])
+def test_a_name_cannot_forge_a_line(feed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Line feeds of any kind in a tensor's name or a declared type are shown and end no line."""
+    forged = f"{feed}recognised    100.0% of everything"
+    strange = {f"blob{forged}": np.zeros((4, 4), np.float32)}
+    folder = write(tmp_path / "model", llama_tensors() | strange, config={"model_type": f"llama{forged}"})
+    lines = said(capsys, str(folder)).splitlines()
+    assert len([one for one in lines if one.startswith("recognised")]) == 1
+    assert len([one for one in lines if "of everything" in one]) == 2
+
+
 def test_oddities_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A contradiction between config and tensors, and a file under a misleading name, are oddities with their codes."""
     folder = write(tmp_path / "model", config={"model_type": "llama", "num_hidden_layers": 80})
