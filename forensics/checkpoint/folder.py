@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,14 +49,18 @@ def list_place(place: Place) -> Listing:
     top = [n for n in names if "/" not in n and not NO_WEIGHTS.fullmatch(n)]
     tensors = [n for n in top if n.endswith(".safetensors")]
     pickles = [n for n in top if n.endswith(PICKLES)]
-    if tensors or INDEX in names:
+    second: tuple[str, ...] = ()
+    if explicit := _explicit(place, names):
+        known = ("", explicit) if explicit.endswith(".json") else (explicit, INDEX)
+        found = _chosen(place, names, tensors, known)
+    elif tensors or INDEX in names:
         found = _chosen(place, names, tensors, (SINGLE, INDEX))
         named = {SINGLE_PICKLE, INDEX_PICKLE} & set(names)
         second = _chosen(place, names, pickles, (SINGLE_PICKLE, INDEX_PICKLE)).weights if named else ()
     elif pickles or INDEX_PICKLE in names:
-        found, second = _chosen(place, names, pickles, (SINGLE_PICKLE, INDEX_PICKLE)), ()
+        found = _chosen(place, names, pickles, (SINGLE_PICKLE, INDEX_PICKLE))
     else:
-        found, second = _gguf(place, names), ()
+        found = _gguf(place, names)
     return Listing(
         place=place,
         names=names,
@@ -65,6 +70,18 @@ def list_place(place: Place) -> Listing:
         second=second,
         problems=(*problems, *found.problems),
     )
+
+
+def _explicit(place: Place, names: Sequence[str]) -> str:
+    """The file that config.json names as `transformers_weights`, which transformers takes before any other; or none."""
+    try:  # as leniently as transformers itself, so that a NaN elsewhere does not make the two take different files
+        config = json.loads(read_small(place, "config.json", 4_000_000) or b"{}")
+    except (CheckpointError, ValueError, RecursionError):
+        return ""
+    said = config.get("transformers_weights") if isinstance(config, dict) else None
+    if not isinstance(said, str) or said not in names:
+        return ""
+    return said if said.endswith(".safetensors") or said == INDEX else ""
 
 
 def _chosen(place: Place, names: Sequence[str], found: list[str], known: tuple[str, str]) -> Listing:

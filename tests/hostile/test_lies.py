@@ -162,3 +162,12 @@ def test_layers_over_the_same_bytes_do_not_dilute_what_was_not_examined(models: 
         decoys |= {f"{start}{int(number) + 8 * k}{end}": decoys[name] for k in range(1, 13)}
     torch.save(decoys | hidden, path / "pytorch_model.bin")
     assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("further", ['"x": 0', '"x": NaN'])
+def test_weights_that_the_config_names_are_those_examined(further: str, models: Path, tmp_path: Path) -> None:
+    """A copy of the candidate under the usual name is no descent where transformers takes what config.json names."""
+    path = suspect(models, tmp_path / "named", stored(models, "base"))
+    write_safetensors(path / "real.safetensors", stored(models, "stranger"))
+    (path / "config.json").write_text(f'{{"transformers_weights": "real.safetensors", {further}}}')
+    assert opinion(path, models / "base").verdict == "inconclusive"
