@@ -123,6 +123,7 @@ class Gatherer:
             if not found.error:
                 visit.confirm(found.subject, lone)
         if not found.error:
+            found.subject, found.problems = visit.agreed(found.subject, found.problems)
             visit.keep(found.subject, found.problems, out)
 
     def _read_shared(self, found: Read, out: Path, probes: list[str]) -> None:

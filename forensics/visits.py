@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forensics.archive import plain, restored
@@ -75,6 +75,17 @@ class Visit:
         self.content = found
         self.sketches = self.memory.sketches(found, self.label, lone, subject.digest)
         return not before
+
+    def agreed(self, subject: Subject, problems: list[Problem]) -> tuple[Subject, list[Problem]]:
+        """Of a new record and the one remembered of the same content, that of the pass which looked at more numbers.
+
+        A pass decodes quantised tensors only for probes that take part in it, and so may miss a NaN in them.
+        """
+        known = self.subject
+        if known is None or known.recognised >= subject.recognised:
+            return subject, problems
+        known = replace(known, label=subject.label, role=subject.role, commit=subject.commit)
+        return known, list(self.problems)
 
     def keep(self, subject: Subject, problems: Iterable[Problem], book: Path) -> None:
         """Remembers a finished pass, unless the files changed meanwhile."""

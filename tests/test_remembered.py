@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -205,6 +206,31 @@ def test_rehash_trusts_nothing_and_reuses_what_hashes_the_same(
     assert how == READ
     assert sorted(started[-1]["probes"]) == sorted(PROBES)
     assert told(after) == told(bench.read(place, trust=None)[0])
+
+
+def test_what_an_earlier_pass_found_in_quantised_weights_is_not_forgotten(bench: Bench) -> None:
+    """A NaN among quantised numbers, which only a pass with a probe for them sees, stays after --rehash without one."""
+    place = write(bench.folder / "model", llama_tensors(layers=5))
+    path = place / "model.safetensors"
+    raw = path.read_bytes()
+    behind = 8 + int.from_bytes(raw[:8], "little")
+    header, body = json.loads(raw[8:behind]), raw[behind:]
+    header.pop("__metadata__", None)
+    name = "model.layers.1.self_attn.q_proj.weight"
+    (begin, end), size = header[name]["data_offsets"], 8 * 8
+    for item in header.values():
+        if item["data_offsets"][0] >= end:
+            item["data_offsets"] = [n - (end - begin - size) for n in item["data_offsets"]]
+    header[name] |= {"dtype": "F8_E4M3", "data_offsets": [begin, begin + size]}
+    written = json.dumps(header).encode()
+    codes = b"\x7f" + b"\x30" * (size - 1)  # 0x7f is NaN
+    path.write_bytes(len(written).to_bytes(8, "little") + written + body[:begin] + codes + body[end:])
+    before, _ = bench.read(place)
+    assert "NOT_FINITE" in {p.code for p in before.problems}
+    for trust in ("rehash", "unchanged"):
+        again, how = bench.read(place, trust=trust)
+        assert how == (REHASHED if trust == "rehash" else UNCHANGED)
+        assert told(again) == told(before)
 
 
 def test_only_missing_probes_read_again(bench: Bench, started: list[Mapping[str, Any]]) -> None:
