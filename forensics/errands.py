@@ -63,7 +63,11 @@ class Errands:
         return end
 
     def reading_limit(self, location: str) -> float:
-        """Seconds within which a whole reading has to be done."""
+        """Seconds within which a whole reading has to be done, that of a named base included."""
+        base = self.hub.located(self.request.base)
+        return self._limit(location) + (self._limit(base) if base else 0.0)
+
+    def _limit(self, location: str) -> float:
         remote = self.hub.size(location)
         if remote:
             return REMOTE_LIMIT + remote / REMOTE_SPEED
@@ -71,10 +75,10 @@ class Errands:
 
 
 def _size(path: Path) -> int:
-    """Bytes at a place, for the time limit; 0 where it cannot be told."""
+    """Bytes at a place and in the folders directly in it, for the time limit; 0 where it cannot be told."""
     try:
         if path.is_file():
             return path.stat().st_size
-        return sum(f.stat().st_size for f in path.iterdir() if f.is_file())
+        return sum(f.stat().st_size for deep in ("*", "*/*") for f in path.glob(deep) if f.is_file())
     except OSError:
         return 0

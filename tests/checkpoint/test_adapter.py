@@ -13,7 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from forensics.case import Named, Request
 from forensics.checkpoint import Checkpoint, open_checkpoint
+from forensics.errands import Errands
 from forensics.errors import CheckpointError
 from forensics.reading import read
 from tests.tiny import Tensors, llama_tensors, write
@@ -182,3 +184,15 @@ def test_whole_tensor_of_another_shape_is_told_and_not_merged(rows: int, tmp_pat
     told = [p.message for p in checkpoint.problems if p.code == "ADAPTER_BASE_MISMATCH"]
     assert len(told) == 1
     assert "lm_head.weight" in told[0]
+
+
+def test_time_to_read_an_adapter_counts_its_base(tmp_path: Path) -> None:
+    """The base's bytes are read too, those in its folders included, so they lengthen the time limit."""
+    adapter, base = written(tmp_path / "adapter", updates()), tmp_path / "base"
+    (base / "shards").mkdir(parents=True)
+    with (base / "shards" / "model.safetensors").open("wb") as file:
+        file.truncate(10**11)
+    named = Named(label="a", path=adapter)
+    alone, merged = (Errands(request=Request(suspect=named, candidates=(), base=b)) for b in ("", str(base)))
+    assert alone.reading_limit(str(adapter)) < 1_000
+    assert merged.reading_limit(str(adapter)) > 5_000
