@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
     from forensics.checkpoint.plan import Planned
     from forensics.checkpoint.source import ByteSource
+    from forensics.checkpoint.stored import WeightFile
 
 UNEXAMINED_LIMIT = 200
 BUFFER_LIMIT = 1 << 17
 """Numbers of a buffer that is no mask; GPT-J's sinuses are as many. Larger ones count as parameters not examined."""
+OVERHEAD = 512
+"""Bytes for each tensor that an archive takes to name and align it."""
 SMALL = 16 << 20
 """Bytes above which a first look does not hash a file beside the weights."""
 
@@ -167,7 +170,7 @@ def parameters_of(checkpoint: Checkpoint) -> int:
     plan, listing = checkpoint.plan, checkpoint.listing
     count = sum(p.stored.elements for p in plan.tensors if not (p.segments or _idle(p))) - plan.apart
     count += recognised_of(checkpoint)
-    count += sum(f.trailing for f in checkpoint.files) // 2  # as many as there could be in 16 bits each
+    count += sum(_unheld(f) for f in checkpoint.files) // 2  # as many as there could be in 16 bits each
     lost = [
         *(e for f in checkpoint.files for e in f.missing),
         *(e for f in checkpoint.files for e, _ in f.refused),
@@ -177,6 +180,18 @@ def parameters_of(checkpoint: Checkpoint) -> int:
     if listing and len(listing.indexed) > stored and stored:
         count += (len(listing.indexed) - stored) * (count // stored)
     return count
+
+
+def _unheld(file: WeightFile) -> int:
+    """Bytes that no tensor holds: behind the last, between them, in storages and members of archives that nobody names;
+    less what the pickle and the tables of an archive may need.
+    """
+    spans = sorted((e.begin, e.end) for e in (*file.entries, *(entry for entry, _ in file.refused)))
+    held, position = 0, file.header_end
+    for begin, end in spans:
+        held += max(0, end - max(begin, position))
+        position = max(position, end)
+    return max(0, file.size - file.header_end - held - OVERHEAD * (len(spans) + 8))
 
 
 def _idle(planned: Planned) -> bool:

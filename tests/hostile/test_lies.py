@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,4 +171,25 @@ def test_weights_that_the_config_names_are_those_examined(further: str, models: 
     path = suspect(models, tmp_path / "named", stored(models, "base"))
     write_safetensors(path / "real.safetensors", stored(models, "stranger"))
     (path / "config.json").write_text(f'{{"transformers_weights": "real.safetensors", {further}}}')
+    assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("where", ["member", "storage"])
+def test_bytes_of_a_pickle_that_no_tensor_holds_are_not_independent(
+    where: str, models: Path, tmp_path: Path
+) -> None:
+    """A model in an archive's unnamed member, or in a storage of which one gain is a view, costs coverage."""
+    import torch
+
+    path = suspect(models, tmp_path / "pickled", stored(models, "stranger"))
+    (path / WEIGHTS).unlink()
+    hidden = (models / "descendant" / WEIGHTS).read_bytes()
+    tensors = {n: torch.from_numpy(v).bfloat16() for n, (_, v) in stored(models, "stranger").items()}
+    if where == "storage":
+        rest = torch.frombuffer(bytearray(hidden), dtype=torch.bfloat16)
+        tensors["model.norm.weight"] = torch.cat([tensors["model.norm.weight"], rest])[:128]
+    torch.save(tensors, path / "pytorch_model.bin")
+    if where == "member":
+        with zipfile.ZipFile(path / "pytorch_model.bin", "a") as archive:
+            archive.writestr("pytorch_model/data/9999", hidden)
     assert opinion(path, models / "base").verdict == "inconclusive"
