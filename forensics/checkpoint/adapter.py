@@ -183,9 +183,13 @@ def _merged(
     base = open_location(opening.base, replace(opening, base="", label=f"the base of {label}"))
     files = [file, *(replace(one, source=Renamed(one.source, f"base/{one.name}")) for one in base.files)]
     tensors, unplaced = _patched((p.stored for p in base.plan.tensors), adapter)
-    if unplaced and len(unplaced) == len(adapter.updates) + len(adapter.whole):
+    stray = [adapter.whole[n] for n in unplaced if n in adapter.whole]
+    much = 4 * sum(t.elements for t in stray) > sum(t.elements for t in tensors)
+    tensors = [*(replace(t, codec=None, refused="fits no tensor of the base") for t in stray), *tensors]
+    if much or (unplaced and len(unplaced) == len(adapter.updates) + len(adapter.whole)):
         message = (
-            f"none of the adapter's {len(unplaced)} tensors belongs to a tensor of {Path(opening.base).name}"
+            f"{'much' if much else 'none'} of the adapter, {len(unplaced)} tensors, belongs to "
+            f"{'no tensor' if much else 'a tensor'} of {Path(opening.base).name}"
         )
         raise CheckpointError(
             message, "name the model it was made for with --base", code="ADAPTER_BASE_MISMATCH"

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forensics.checkpoint.opening import open_checkpoint
+from forensics.errors import CheckpointError
 from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
 from forensics.testing.files import Stored
 from tests.hostile.judged import opinion
@@ -193,3 +195,20 @@ def test_bytes_of_a_pickle_that_no_tensor_holds_are_not_independent(
         with zipfile.ZipFile(path / "pytorch_model.bin", "a") as archive:
             archive.writestr("pytorch_model/data/9999", hidden)
     assert opinion(path, models / "base").verdict == "inconclusive"
+
+
+def test_adapter_that_is_another_model_is_not_read_as_its_base(models: Path, tmp_path: Path) -> None:
+    """An adapter whose tensors replace everything under names that do not fit is refused, not taken for the base."""
+    kept = {
+        f"base_model.model.{n.removesuffix('weight')}modules_to_save.main.weight": v
+        for n, v in stored(models, "stranger").items()
+    }
+    place = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+    update = {f"{place}A.weight": np.zeros((2, 128)), f"{place}B.weight": np.zeros((128, 2))}
+    write_safetensors(
+        tmp_path / "adapter_model.safetensors", kept | {n: ("f32", v) for n, v in update.items()}
+    )
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 2, "r": 2}')
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(tmp_path, base=str(models / "base"))
+    assert caught.value.code == "ADAPTER_BASE_MISMATCH"
