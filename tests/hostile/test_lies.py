@@ -25,7 +25,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base, a true descendant and a stranger, large enough for either verdict."""
     folder = tmp_path_factory.mktemp("lies")
     for seed, name in enumerate(("base", "stranger")):
-        tiny_checkpoint(folder / name, seed=seed, layers=8, width=128)
+        tiny_checkpoint(folder / name, seed=seed, layers=4, width=64)
     descend(folder / "base", folder / "descendant", noise=0.05, seed=9)
     return folder
 
@@ -40,11 +40,6 @@ def suspect(models: Path, folder: Path, tensors: Stored) -> Path:
     shutil.copytree(models / "stranger", folder)
     write_safetensors(folder / WEIGHTS, tensors)
     return folder
-
-
-def of_layer(tensors: Stored, layer: int) -> np.ndarray:
-    """Everything in a layer as one row of numbers."""
-    return np.concatenate([v.reshape(-1) for n, (_, v) in tensors.items() if f".layers.{layer}." in n])
 
 
 def test_yardstick(models: Path) -> None:
@@ -64,7 +59,7 @@ def test_decoys_under_second_names_are_not_independent(models: Path, tmp_path: P
     """A descendant with unrelated twins of its layers and a vocabulary of zeros to dilute them is not independent."""
     tensors = stored(models, "descendant")
     twins = {f"llm.{n}": v for n, v in stored(models, "stranger").items() if ".layers." in n}
-    rows = np.zeros((180_000, 128), np.float32)
+    rows = np.zeros((50_000, 64), np.float32)
     path = suspect(
         models, tmp_path / "diluted", tensors | twins | {"model.embed_tokens.weight": ("bf16", rows)}
     )
@@ -72,10 +67,9 @@ def test_decoys_under_second_names_are_not_independent(models: Path, tmp_path: P
 
 
 def in_buffers(models: Path, tensors: Stored) -> Stored:
-    """Named as rotary frequencies."""
-    true = stored(models, "descendant")
-    name = "model.layers.{}.self_attn.rotary_emb.inv_freq"
-    return tensors | {name.format(i): ("bf16", of_layer(true, i)) for i in range(8)}
+    """All layers together, named as the rotary frequencies of one."""
+    true = [v.reshape(-1) for n, (_, v) in stored(models, "descendant").items() if ".layers." in n]
+    return tensors | {"model.layers.0.self_attn.rotary_emb.inv_freq": ("bf16", np.concatenate(true))}
 
 
 def in_scales(models: Path, tensors: Stored) -> Stored:
@@ -153,7 +147,7 @@ def test_file_with_room_for_a_model_is_not_independent(models: Path, tmp_path: P
 
 
 def test_layers_over_the_same_bytes_do_not_dilute_what_was_not_examined(models: Path, tmp_path: Path) -> None:
-    """A pickle whose decoy layers all share the bytes of eight is not independent of what lies beside them."""
+    """A pickle whose decoy layers all share the bytes of four is not independent of what lies beside them."""
     import torch
 
     path = suspect(models, tmp_path / "shared", stored(models, "stranger"))
@@ -162,7 +156,7 @@ def test_layers_over_the_same_bytes_do_not_dilute_what_was_not_examined(models: 
     hidden = {f"x.{n}": torch.from_numpy(v).bfloat16() for n, (_, v) in stored(models, "descendant").items()}
     for name in [n for n in decoys if ".layers." in n]:
         start, number, end = re.split(r"(?<=layers\.)(\d+)", name)
-        decoys |= {f"{start}{int(number) + 8 * k}{end}": decoys[name] for k in range(1, 13)}
+        decoys |= {f"{start}{int(number) + 4 * k}{end}": decoys[name] for k in range(1, 13)}
     torch.save(decoys | hidden, path / "pytorch_model.bin")
     assert opinion(path, models / "base").verdict == "inconclusive"
 
@@ -189,7 +183,7 @@ def test_bytes_of_a_pickle_that_no_tensor_holds_are_not_independent(
     tensors = {n: torch.from_numpy(v).bfloat16() for n, (_, v) in stored(models, "stranger").items()}
     if where == "storage":
         rest = torch.frombuffer(bytearray(hidden), dtype=torch.bfloat16)
-        tensors["model.norm.weight"] = torch.cat([tensors["model.norm.weight"], rest])[:128]
+        tensors["model.norm.weight"] = torch.cat([tensors["model.norm.weight"], rest])[:64]
     torch.save(tensors, path / "pytorch_model.bin")
     if where == "member":
         with zipfile.ZipFile(path / "pytorch_model.bin", "a") as archive:
@@ -204,7 +198,7 @@ def test_adapter_that_is_another_model_is_not_read_as_its_base(models: Path, tmp
         for n, v in stored(models, "stranger").items()
     }
     place = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
-    update = {f"{place}A.weight": np.zeros((2, 128)), f"{place}B.weight": np.zeros((128, 2))}
+    update = {f"{place}A.weight": np.zeros((2, 64)), f"{place}B.weight": np.zeros((64, 2))}
     write_safetensors(
         tmp_path / "adapter_model.safetensors", kept | {n: ("f32", v) for n, v in update.items()}
     )
