@@ -73,7 +73,7 @@ def accounted(checkpoint: Checkpoint, hashes: Mapping[int, str], spoilt: Mapping
     files.sort(key=lambda f: f.name)
     digest = digest_of((f.name, f.sha256) for f in files if f.sha256)
     recognised = recognised_of(checkpoint) - sum(spoilt.values())
-    return _subject(checkpoint, files, digest, max(0, recognised), spoilt, "checkpoint")
+    return _subject(checkpoint, files, digest, max(0, recognised), spoilt, checkpoint.form)
 
 
 def glimpsed(checkpoint: Checkpoint, counted: list[Counted], examined: int) -> Subject:
@@ -128,7 +128,7 @@ def _subject(
     digest: str,
     recognised: int,
     spoilt: Mapping[str, int],
-    form: Literal["checkpoint", "first-look"],
+    form: Literal["checkpoint", "merged", "first-look"],
 ) -> Subject:
     plan = checkpoint.plan
     left = left_out(checkpoint, spoilt)
@@ -141,18 +141,21 @@ def _subject(
         architecture=plan.architecture,
         parameters=parameters_of(checkpoint),
         recognised=recognised,
+        in_layers=min(recognised, recognised_of(checkpoint, layers_only=True)),
         dtypes=tuple(sorted({p.stored.precision for p in plan.tensors})),
         unexamined=tuple(left[:UNEXAMINED_LIMIT]),
         unexamined_omitted=max(0, len(left) - UNEXAMINED_LIMIT),
     )
 
 
-def recognised_of(checkpoint: Checkpoint) -> int:
+def recognised_of(checkpoint: Checkpoint, *, layers_only: bool = False) -> int:
     """Elements of the tensors whose role is known; bytes that several of them share count once, for a thousand layers
     over the bytes of one would drown in themselves what was not examined.
     """
     count, file, position = 0, 0, 0
     known = [p for p in checkpoint.plan.tensors if p.segments]
+    if layers_only:
+        known = [p for p in known if p.segments[0].spec.layer is not None]
     for planned in sorted(known, key=lambda p: (p.file, p.entry.begin, -p.entry.end)):
         entry = planned.entry
         file, position = (file, position) if planned.file == file else (planned.file, 0)

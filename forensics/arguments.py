@@ -14,7 +14,8 @@ each finding against how often unrelated models show the same, and writes a doss
 
 EXIT = """\
 exit status: 0 completed, whatever the verdict; 2 something you can put right; 3 --strict and a probe failed or a
-plugin did not load; 70 a bug of ours."""
+plugin did not load; 70 a bug of ours; 130
+interrupted."""
 
 PATHS = (
     "a folder or file of weights in any format that `forensics inspect` knows, an adapter, a hub id "
@@ -171,7 +172,8 @@ def _sketch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "sketch",
         help="keep of a checkpoint only what the probes need",
         description="Writes the sketches of one checkpoint as one safetensors file, which stands in for the checkpoint "
-        "wherever a path is asked for. It holds no weights from which the model could be rebuilt.",
+        "wherever a path is asked for. It is small and no secret: norm gains and biases stand in it as they are, of "
+        "other weights samples and projections, from which much of a narrow model could be rebuilt.",
     )
     command.add_argument("path", metavar="PATH", help=PATHS)
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="the sketch file to write")

@@ -14,6 +14,7 @@ import platform
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,8 @@ def _run_notes(done: Investigated, request: Request) -> bytes:
         "processors": os.cpu_count(),
         "python": sys.executable,
         "paths": {named.label: named.hub or str(named.path.resolve()) for named, _ in request.subjects()},
+        "started": done.started,
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": {name: round(value, 3) for name, value in sorted(done.seconds.items())},
     }
     text = json.dumps(notes, indent=1, sort_keys=True, ensure_ascii=False)

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"hint: {_visible(error.hint)}")
         return error.status
     except KeyboardInterrupt:
-        _say("interrupted")
+        _say(
+            "interrupted; checkpoints that were read to their end are remembered, the same command goes on from there"
+        )
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -193,7 +195,8 @@ def _summary(dossier: Dossier) -> str:
 
 def _warn(problems: Sequence[Problem]) -> None:
     for problem in problems[:20]:
-        _say(f"note: {_visible(f'{problem.where}: {problem.message} ({problem.code})')}")
+        where = "" if problem.message.startswith(f"{problem.where}:") else f"{problem.where}: "
+        _say(f"note: {_visible(f'{where}{problem.message} ({problem.code})')}")
     if len(problems) > 20:
         _say(f"note: {len(problems) - 20} more in the dossier")
 

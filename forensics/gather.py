@@ -65,8 +65,12 @@ class Gatherer:
         return [i for i, o in self.offered.items() if isinstance(o.probe, SketchProbe) and not o.skipped]
 
     def read_all(self) -> list[Read]:
-        """Every subject of the case, a few at a time, in the order of the case; an absent suspect ends it at once."""
-        self.errands.location(self.request.suspect)
+        """Every subject of the case, a few at a time, in the order of the case.
+
+        A suspect or control that a hub does not have ends the case at once.
+        """
+        for named in (self.request.suspect, *self.request.controls):
+            self.errands.location(named)
         with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
             try:
                 return list(pool.map(lambda item: self.read(*item), enumerate(self.request.subjects())))

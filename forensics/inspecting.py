@@ -8,7 +8,9 @@ from typing import Any
 from forensics.case import Request
 from forensics.errands import Errands
 from forensics.errors import CheckpointError
+from forensics.inspection import sketch_inspected
 from forensics.repositories import Repositories
+from forensics.sketches import is_sketch_file, load
 
 LIMIT = 300.0
 """Seconds: only headers and small files are read."""
@@ -17,6 +19,8 @@ LIMIT = 300.0
 def inspect_checkpoint(request: Request) -> Mapping[str, Any]:
     """The inspection of the request's suspect (see inspection.py); CheckpointError where it cannot be opened."""
     named, heard = request.suspect, dict[str, Any]()
+    if is_sketch_file(named.path):
+        return sketch_inspected(load(named.path), named.label)
     errands = Errands(request=request, hub=Repositories(token_env=request.token_env))
     location = errands.location(named)
     job = errands.job("inspect", [], location=location, label=named.label)

@@ -12,6 +12,8 @@ from forensics.checkpoint.manifest import recorded_name
 
 if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
+    from forensics.probe import Sketch
+    from forensics.sketches import SketchBook
 
 SHOWN = 12
 """Lines of a kind in the text; the JSON has more."""
@@ -47,6 +49,7 @@ def inspected(checkpoint: Checkpoint) -> dict[str, Any]:
         "bytes": sum(f.size for f in checkpoint.files),
         "architecture": plain(plan.architecture),
         "parameters": parameters,
+        "estimated": bool(checkpoint.listing and checkpoint.listing.absent),
         "recognised": recognised,
         "coverage": round(recognised / parameters, 6) if parameters else None,
         "precisions": dict(sorted(precisions.items())),
@@ -60,8 +63,42 @@ def inspected(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
+def sketch_inspected(book: SketchBook, label: str) -> dict[str, Any]:
+    """What a sketch file holds, as plain JSON: of which checkpoint, and which probes' sketches."""
+    subject = book.subject
+    return {
+        "label": label,
+        "sketch_of": subject.digest,
+        "architecture": plain(subject.architecture) if subject.architecture else None,
+        "parameters": subject.parameters,
+        "recognised": subject.recognised,
+        "sketches": {probe: _sketch(sketch) for probe, sketch in sorted(book.sketches.items())},
+        "fetched": {},
+    }
+
+
+def _sketch(sketch: Sketch) -> str:
+    if sketch.absent:
+        return sketch.absent.detail
+    return f"version {sketch.version}, read from {sketch.precision or 'no weights'}"
+
+
+def _sketch_text(found: Mapping[str, Any]) -> str:
+    shape, sketches = found["architecture"], found["sketches"]
+    lines = [
+        *_row("sketch file", found["label"]),
+        *_row("of", f"a checkpoint with digest {found['sketch_of']}"),
+        *_row("architecture", _architecture(shape) if shape else "unknown"),
+        *_row("parameters", _count(found["parameters"])),
+        *_list("sketches", [f"{probe:20} {said}" for probe, said in sketches.items()], most=len(sketches)),
+    ]
+    return "\n".join(lines)
+
+
 def inspection_text(found: Mapping[str, Any]) -> str:
     """The same for a reader; hostile text makes no lines of its own, and the caller makes the rest of it visible."""
+    if "sketches" in found:
+        return _sketch_text(found)
     lines = [
         *_row("checkpoint", f"{found['label']}{_commit(found)}"),
         *_row("files", _files(found)),
@@ -130,7 +167,8 @@ def _coverage(found: Mapping[str, Any]) -> str:
     if not found["parameters"]:
         return "nothing"
     share = f"{found['coverage']:.1%}" if found["coverage"] in (0, 1) else f"{found['coverage']:.2%}"
-    return f"{share} of {_count(found['parameters'])} parameters"
+    about = "about " if found["estimated"] else ""
+    return f"{share} of {about}{_count(found['parameters'])} parameters"
 
 
 def _tokenizer(tokenizer: Mapping[str, Any] | None) -> str:

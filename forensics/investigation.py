@@ -6,6 +6,7 @@ import platform
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class Investigated:
     """What workers could give up on this machine (not part of the record)."""
     fetched: Mapping[str, Any] = field(default_factory=dict)
     """What was fetched from hubs (not part of the record); empty without."""
+    started: str = ""
+    """When, in UTC (not part of the record)."""
     notes: tuple[Problem, ...] = ()
     """What the user should know of this run and the record does not hold."""
 
@@ -61,6 +64,7 @@ def version() -> str:
 
 def investigate(request: Request, registry: Registry, watch: Watch | None = None) -> Investigated:
     """Runs the whole case. CheckpointError where the suspect, or every candidate, cannot be read."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     request.checked()
     offered = registry.chosen(request.probes, request.parameters, quick=request.quick)
     offered_references, refused = weighing.accepted(registry.calibrations())
@@ -116,6 +120,7 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         digests=gatherer.digests,
         confined=errands.confined,
         fetched=errands.hub.notes(),
+        started=started,
         notes=tuple(memory.notes),
     )
 

@@ -64,8 +64,9 @@ class Subject:
 
     label: str
     role: Literal["suspect", "candidate", "control"]
-    form: Literal["checkpoint", "first-look", "sketch", "unreadable"]
-    """`first-look`: only a part was read and nothing was hashed whole, so that `digest` identifies nothing."""
+    form: Literal["checkpoint", "merged", "first-look", "sketch", "unreadable"]
+    """`merged`: an adapter, read with the base that the examiner named for it. `first-look`: only a part was read and
+    nothing was hashed whole, so that `digest` identifies nothing."""
     files: tuple[FileSeen, ...] = ()
     digest: str = ""
     """SHA-256 over the concatenated raw digests of `files`, sorted by name."""
@@ -76,6 +77,8 @@ class Subject:
     """Elements in all tensors of the language model; towers beside it are listed with their share and left out."""
     recognised: int = 0
     """Elements in tensors whose role was recognised and that were read."""
+    in_layers: int = 0
+    """Of `recognised`, what belongs to numbered layers: embeddings can be padded to any size."""
     dtypes: tuple[str, ...] = ()
     unexamined: tuple[Unexamined, ...] = ()
     unexamined_omitted: int = 0

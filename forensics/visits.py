@@ -28,7 +28,7 @@ def content_key(seen: Sighting, subject: Subject) -> str:
     the record leaves out names, and files too large to be hashed although samples of them are read; for these, and for
     the unhashed files beside the weights of an adapter's base, the facts stand in.
     """
-    if subject.form != "checkpoint" or not seen.covers(subject.files):
+    if subject.form not in ("checkpoint", "merged") or not seen.covers(subject.files):
         return ""
     hashed = {f.name for f in subject.files if f.sha256}
     places = {n: f for part in (seen.files, seen.beneath) for n, f in part.items() if n not in hashed}

@@ -79,3 +79,36 @@ def test_what_cannot_be_opened_is_two_lines(tmp_path: Path, capsys: pytest.Captu
         assert main(["inspect", str(place)]) == 2
         lines = capsys.readouterr().err.splitlines()
         assert [line.split(":")[0] for line in lines] == ["error", "hint"]
+
+
+def test_sketch_file_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sketch file says of which checkpoint it is and whose sketches it holds."""
+    tiny_checkpoint(tmp_path / "model", architecture="qwen2", layers=4, width=32)
+    arguments = ["sketch", str(tmp_path / "model"), "-o", str(tmp_path / "s.sketch"), "--probes", "qkv-bias"]
+    assert main([*arguments, "--only-bundled", "--no-cache"]) == 0
+    capsys.readouterr()
+    text = said(capsys, str(tmp_path / "s.sketch"))
+    for words in ("sketch file", "a checkpoint with digest", "4 layers, width 32", "qkv-bias"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n",
+            "a pointer to a file in Git LFS",
+        ),
+        (b"<!DOCTYPE html><html>not found</html>", "a web page"),
+        (b"# A card, and no weights at all", "claims"),
+    ],
+)
+def test_what_is_no_weights_is_called_by_its_name(
+    content: bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pointer or a web page in place of weights is named, with what to do."""
+    (tmp_path / "model.safetensors").write_bytes(content)
+    assert main(["inspect", str(tmp_path / "model.safetensors")]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert words in error
+    assert "fetch" in hint

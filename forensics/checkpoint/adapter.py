@@ -180,7 +180,10 @@ def _merged(
     from forensics.checkpoint.opening import open_location
 
     label = opening.label
-    base = open_location(opening.base, replace(opening, base="", label=f"the base of {label}"))
+    base = open_location(
+        opening.base,
+        replace(opening, base="", label=f"{Path(opening.base).name}, the base named for {label}"),
+    )
     files = [file, *(replace(one, source=Renamed(one.source, f"base/{one.name}")) for one in base.files)]
     tensors, unplaced = _patched((p.stored for p in base.plan.tensors), adapter)
     stray = [adapter.whole[n] for n in unplaced if n in adapter.whole]
@@ -202,9 +205,11 @@ def _merged(
     text = f"{adapter.described()}; merged into {Path(opening.base).name} as it was read"
     problems.append(Problem(where="", code="ADAPTER_MERGED", message=text))
     problems += base.problems
-    return _checkpoint(
+    merged = _checkpoint(
         files, base.config, listing, problems, opening, tensors=tensors, tokenizer=base.tokenizer
     )
+    merged.form = "merged"
+    return merged
 
 
 def _patched(base: Iterable[Stored], adapter: Adapter) -> tuple[list[Stored], list[str]]:

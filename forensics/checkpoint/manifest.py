@@ -21,6 +21,8 @@ FOREIGN = (
     ".pdparams", ".ggml", ".data",
 )  # fmt: skip
 """Endings of weights in formats that are not read."""
+NO_STATE = 1 << 20
+"""Bytes from which a file named as a training's state may hold weights: optimizers keep a copy of them."""
 ROOMY = 64 << 20
 """Bytes from which a file of any name could hold a model, if it has a quarter of the bytes that were read."""
 
@@ -44,9 +46,9 @@ def other_files(checkpoint: Checkpoint, limit: int = OTHER_LIMIT) -> list[FileSe
     return [_other(checkpoint, name, limit, roomy) for name in checkpoint.listing.names if name not in read]
 
 
-def _note(name: str, *, roomy: bool = False) -> str:
+def _note(name: str, size: int = NO_STATE, *, roomy: bool = False) -> str:
     """Why a file that holds weights, or has room for them, was not examined; empty for other files."""
-    if NO_WEIGHTS.fullmatch(name) and not name.startswith("adapter_model"):
+    if NO_WEIGHTS.fullmatch(name) and not name.startswith("adapter_model") and size < NO_STATE:
         return ""
     return OTHER_WEIGHTS if roomy or name.lower().endswith((*WEIGHTS, *FOREIGN)) else ""
 
@@ -59,7 +61,7 @@ def _other(checkpoint: Checkpoint, name: str, limit: int, roomy: int) -> FileSee
     except CheckpointError as error:
         weights = f"{note}; " if (note := _note(name)) else ""
         return FileSeen(name=shown, size=0, sha256="", note=f"{weights}not opened: {error.message}")
-    said = _note(name, roomy=source.size >= roomy)
+    said = _note(name, source.size, roomy=source.size >= roomy)
     try:
         if source.size > limit:
             note = said or "not examined and too large to hash for that"

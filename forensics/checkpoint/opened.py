@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -57,6 +57,8 @@ class Checkpoint:
         tensors: Sequence[Stored] | None = None,
     ) -> None:
         self.label = label
+        self.form: Literal["checkpoint", "merged"] = "checkpoint"
+        """`merged` if most of its weights are another's, into which an adapter was merged."""
         self.files = files
         self.config = config
         self.listing = listing

@@ -161,9 +161,7 @@ def _repeated(checkpoint: Checkpoint) -> list[Problem]:
     twice = sorted(name for name, count in counts.items() if count > 1)
     if not twice:
         return []
-    message = (
-        f"{len(twice)} tensors are in two files, and loaders differ in which they take, e.g. {twice[0][:80]!r}"
-    )
+    message = f"{len(twice)} tensors are in two files, and loaders differ in which they take, e.g. {twice[0][:80]!r}"
     return [Problem(where=checkpoint.label, code="TENSOR_TWICE", message=message)]
 
 

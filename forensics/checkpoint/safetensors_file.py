@@ -15,6 +15,7 @@ from typing import Any
 
 from forensics.checkpoint.source import ByteSource, LocalBytes
 from forensics.checkpoint.stored import Entry, WeightFile
+from forensics.checkpoint.torch_foreign import foreign
 from forensics.errors import CheckpointError
 
 BITS = {
@@ -101,7 +102,11 @@ def open_safetensors(source: ByteSource) -> WeightFile:
     if len(prefix) < 8:
         raise CheckpointError(f"{name} is too short to be a safetensors file", code="ST_TRUNCATED")
     if length > HEADER_LIMIT:
-        raise CheckpointError(f"header of {name} claims {length} bytes", code="ST_HEADER_TOO_LARGE")
+        known = foreign(source.read(0, min(512, size)))
+        if known:
+            raise CheckpointError(f"{name} is {known[1]}", known[2], code=f"FOREIGN_{known[0]}")
+        hint = "is it a file of weights? then fetch it again"
+        raise CheckpointError(f"header of {name} claims {length} bytes", hint, code="ST_HEADER_TOO_LARGE")
     if length > size - 8:
         raise CheckpointError(f"{name} ends inside its header", "fetch the file again", code="ST_TRUNCATED")
     entries, metadata = _parse(source.read(8, length), 8 + length)

@@ -1,4 +1,4 @@
-"""What a file is that bears a PyTorch name and is none, by its first bytes."""
+"""What a file is that bears the name of weights and holds none, by its first bytes."""
 
 from __future__ import annotations
 

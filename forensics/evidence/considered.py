@@ -25,14 +25,18 @@ class Considered:
     coverage: float | None
     identical: bool
     """Whether the suspect's weight files are the candidate's, byte for byte."""
+    layer_coverage: float | None = None
+    """Share of what was read in the suspect's layers in these and all that was not read, wherever it belongs."""
     other_weights: tuple[str, ...] = ()
     """Files of weights in the suspect's folder that were not read."""
     mlps_comparable: bool = True
     """Whether both sides have gated MLPs or neither: no known conversion leads from one to the other."""
     derived_controls: tuple[str, ...] = ()
     """Controls that came out derived in this case."""
-    glimpsed: bool = False
-    """Whether the suspect or the candidate was only looked at, from which nothing is concluded."""
+    unread_controls: int = 0
+    """How many controls could not be read, and so showed nothing."""
+    withheld: str = ""
+    """Why nothing is concluded whatever was found, as a sentence; empty where the rules decide."""
     population: str = ""
     remarks: tuple[str, ...] = ()
     """What the weighing noted besides: probes left out, readings outside the reference range."""

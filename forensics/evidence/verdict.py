@@ -62,7 +62,8 @@ def controls_for(case: Considered, _: Thresholds) -> Ground:
     """Decision 2: no control comes out derived."""
     if case.derived_controls:
         return Ground(met=False, found=f"controls that came out derived: {', '.join(case.derived_controls)}")
-    return Ground(met=True, found="controls: none came out derived")
+    unread = f"; {case.unread_controls} could not be read" if case.unread_controls else ""
+    return Ground(met=True, found=f"controls: none came out derived{unread}")
 
 
 def signs_for(case: Considered, at: Thresholds) -> Ground:
@@ -84,8 +85,14 @@ def weight_against(case: Considered, at: Thresholds) -> Ground:
 
 
 def coverage_against(case: Considered, at: Thresholds) -> Ground:
-    """Decision 3: nearly all of the suspect was read."""
-    return _coverage(case, at.independent_coverage)
+    """Decision 3: nearly all of the suspect was read, padded embeddings aside."""
+    asked, layers = at.independent_coverage, case.layer_coverage
+    if layers is not None and layers < asked:
+        found = (
+            f"coverage: {layers:.1%} of the layers and of whatever was not read (asked: at least {asked:.0%})"
+        )
+        return Ground(met=False, found=found)
+    return _coverage(case, asked)
 
 
 def groups_against(case: Considered, _: Thresholds) -> Ground:
@@ -181,7 +188,7 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
     for_it = [rule(case, at) for rule in DERIVED]
     against = [rule(case, at) for rule in INDEPENDENT]
     verdict: Verdict = "inconclusive"
-    if case.glimpsed:
+    if case.withheld:
         verdict = "inconclusive"
     elif all(ground.met for ground in for_it):
         verdict = "derived"
@@ -223,9 +230,8 @@ def _because(
     case: Considered, at: Thresholds, verdict: Verdict, for_it: list[Ground], against: list[Ground]
 ) -> str:
     """One sentence: the deciding reason."""
-    if case.glimpsed:
-        read = "" if case.coverage is None else f" at {case.coverage:.1%} of the suspect's parameters"
-        return f"This was a first look{read}; a full reading is needed to conclude anything."
+    if case.withheld:
+        return case.withheld
     opening = "The weight files are identical; " if case.identical else ""
     if verdict == "derived" and case.fused is not None:
         groups = " and ".join(_speaking(case))

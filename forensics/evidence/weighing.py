@@ -15,6 +15,7 @@ from forensics.evidence.library import Reference, accepted, load_reference
 from forensics.evidence.signs import gathered
 from forensics.evidence.speaking import listen
 from forensics.evidence.verdict import conclude
+from forensics.evidence.withholding import withheld
 from forensics.readings import Measurement
 from forensics.records import Case, Finding, Opinion, Population, Subject
 from forensics.subjects import OTHER_WEIGHTS, WEIGHTS
@@ -111,11 +112,13 @@ def _opinion(
         smallest_p=min((found.p for found in exact), default=None),
         smallest_holm=_smallest_bundled(own),
         coverage=_coverage(suspect),
+        layer_coverage=_layer_coverage(suspect),
         identical=_identical(suspect, examined),
         other_weights=_other_weights(suspect),
         mlps_comparable=_mlps_comparable(suspect, examined),
         derived_controls=alarms,
-        glimpsed=bool(_glimpsed(subjects, label)),
+        unread_controls=sum(s.role == "control" and s.form == "unreadable" for s in subjects),
+        withheld=withheld(suspect, examined, _coverage(suspect)),
         population=population,
         remarks=remarks,
     )
@@ -215,6 +218,14 @@ def _coverage(suspect: Subject | None) -> float | None:
     if suspect is None or suspect.parameters <= 0:
         return None
     return round(min(max(suspect.recognised / suspect.parameters, 0.0), 1.0), 6)
+
+
+def _layer_coverage(suspect: Subject | None) -> float | None:
+    """As `_coverage`, but embeddings, which can be padded to any size, do not make up for what was not read."""
+    if suspect is None or suspect.parameters <= 0 or not suspect.in_layers:
+        return None
+    unread = max(0, suspect.parameters - suspect.recognised)
+    return round(suspect.in_layers / max(1, suspect.in_layers + unread), 6)
 
 
 def _identical(suspect: Subject | None, examined: Subject | None) -> bool:

@@ -40,7 +40,13 @@ class Drawing:
 @contextmanager
 def canvas(width: float, height: float) -> Iterator[Figure]:
     """An empty figure of `width` × `height` mm under settings that make its bytes repeatable."""
+    import logging
+
     import matplotlib
+
+    logging.getLogger("matplotlib").setLevel(
+        logging.ERROR
+    )  # an unwritable home is no news in the middle of an answer
     from matplotlib.figure import Figure
 
     settings: dict[str, Any] = {

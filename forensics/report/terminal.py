@@ -55,8 +55,9 @@ def summary_text(dossier: Dossier) -> str:
         role = " (control)" if answer.role == "control" else ""
         writer.line(f"[{answer.tag}] {display(opinion.candidate, 60)}{role}")
         writer.pair("opinion", view.verdict(opinion))
-        writer.pair("log10 LR", view.ratio(opinion))
-        writer.pair("in words", opinion.band)
+        if opinion.log10_lr is not None:
+            writer.pair("log10 LR", view.ratio(opinion))
+            writer.pair("in words", opinion.band)
         writer.pair("because", opinion.because)
         for glimpse in view.glimpses(dossier, opinion):
             writer.pair("reading", glimpse)

@@ -137,7 +137,8 @@ def glimpses(dossier: Dossier, opinion: Opinion) -> list[str]:
         if finding.candidate == opinion.candidate and isinstance(finding.outcome, Measurement):
             exact = finding.exact or finding.outcome.exact
             p = f", exact p {numbers.p_value(exact.p)}" if exact else ""
-            lines.append(f"{finding.probe.id} {numbers.cell(finding.outcome.value)}{p}")
+            expected = f". {finding.probe.expected}" if finding.probe.expected else ""
+            lines.append(f"{finding.probe.id} {numbers.cell(finding.outcome.value)}{p}{expected}")
     return lines
 
 

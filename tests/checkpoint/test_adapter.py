@@ -83,6 +83,7 @@ def test_merged_adapter_equals_a_merge_on_disk(
     done = read(checkpoint, [])
     assert done.subject.recognised == done.subject.parameters
     assert "f32+lora" in done.subject.dtypes
+    assert done.subject.form == "merged"
     assert {f.name for f in done.subject.files if f.sha256} >= {
         "adapter_model.safetensors", "base/model.safetensors",
     }  # fmt: skip
@@ -172,7 +173,10 @@ def test_base_that_is_missing_is_told_by_name(tmp_path: Path) -> None:
     """A base that is not there is an error about the base, not about the adapter."""
     with pytest.raises(CheckpointError) as refused:
         open_checkpoint(written(tmp_path / "adapter", updates()), base=str(tmp_path / "none"))
-    assert (refused.value.code, "base of adapter" in refused.value.message) == ("MISSING", True)
+    assert (refused.value.code, "none, the base named for adapter" in refused.value.message) == (
+        "MISSING",
+        True,
+    )
 
 
 @pytest.mark.parametrize("rows", [9, 12])

@@ -183,6 +183,22 @@ def test_relation_needs_grounds(kind: SignKind, relation: str) -> None:
     assert opinion(CHILD).relation == "undetermined"
 
 
+def test_padding_outside_the_layers_does_not_make_up_for_what_was_not_read() -> None:
+    """A vocabulary of zeros raises the coverage; what was read in layers, against what was not read, decides."""
+    assert opinion(STRANGER, layer_coverage=0.95).verdict == "independent"
+    padded = opinion(STRANGER, layer_coverage=0.5)
+    assert padded.verdict == "inconclusive"
+    assert "50.0% of the layers" in padded.because
+
+
+def test_withheld_opinion_says_only_why() -> None:
+    """Where nothing can be concluded, the rules may all be met and the reason comes first."""
+    for case in (CHILD, STRANGER):
+        assert (opinion(case, withheld="Why.").verdict, opinion(case, withheld="Why.").because) == (
+            "inconclusive", "Why.",
+        )  # fmt: skip
+
+
 def test_reason_comes_first() -> None:
     """An inconclusive opinion gives the first rule that stands in the way, on the side the weight leans to."""
     assert opinion(CHILD, fused=None, smallest_holm=None).because.startswith("Weight: no calibrated probe")
