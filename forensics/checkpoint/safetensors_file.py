@@ -103,7 +103,7 @@ def open_safetensors(source: ByteSource) -> WeightFile:
         raise CheckpointError(f"{name} is too short to be a safetensors file", code="ST_TRUNCATED")
     if length > HEADER_LIMIT:
         known = foreign(source.read(0, min(512, size)))
-        if known:
+        if known and known[0] != "SAFETENSORS":
             raise CheckpointError(f"{name} is {known[1]}", known[2], code=f"FOREIGN_{known[0]}")
         hint = "is it a file of weights? then fetch it again"
         raise CheckpointError(f"header of {name} claims {length} bytes", hint, code="ST_HEADER_TOO_LARGE")
