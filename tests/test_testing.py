@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from forensics import Abstain, Measurement, Pair, Probe, Reason, Sketch, SketchProbe, TensorSpec
+from forensics.alignment.gauge_draws import GAUGES
 from forensics.checkpoint import Checkpoint, open_checkpoint
 from forensics.errors import ForensicsError
 from forensics.testing import (
@@ -25,6 +26,14 @@ from forensics.testing import (
 from plugins.norm_gains import NormGains
 from plugins.qkv_bias import QkvBias
 from plugins.weight_std import WeightStd
+
+LACKING = {
+    "flip-residual": ("gpt2", "gpt_neox"),
+    "rescale-neurons": ("gpt2", "gpt_neox"),
+    "turn-queries": ("qwen3",),
+    "rotate-residual": ("gemma2",),
+}
+"""Symmetries that an architecture does not have: LayerNorm, no gate, norms on queries, norms behind attention."""
 
 
 def logits(folder: Path) -> np.ndarray:
@@ -57,7 +66,7 @@ def test_tiny_checkpoints_are_true(tmp_path: Path, architecture: str) -> None:
     opened.close()
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "gemma2", "mixtral"])
+@pytest.mark.parametrize("architecture", CLASSES)
 def test_permuting_preserves_the_function_and_moves_everything(tmp_path: Path, architecture: str) -> None:
     """A noiseless permuted descendant gives the same logits from matrices that are nowhere the same."""
     parent = tiny_checkpoint(tmp_path / "a", architecture=architecture, dtype="f32", heads=8)
@@ -65,6 +74,25 @@ def test_permuting_preserves_the_function_and_moves_everything(tmp_path: Path, a
     assert logits(child) == pytest.approx(logits(parent), abs=2e-4)
     before, after = (read_safetensors(f / "model.safetensors") for f in (parent, child))
     assert all(not np.array_equal(before[n][1], after[n][1]) for n in before if before[n][1].ndim == 2)
+
+
+@pytest.mark.parametrize("architecture", CLASSES)
+@pytest.mark.parametrize("gauge", GAUGES)
+def test_no_gauge_changes_the_function(tmp_path: Path, gauge: str, architecture: str) -> None:
+    """Every gauge that an architecture has gives the same logits from other weights; those it lacks are refused."""
+    parent = tiny_checkpoint(
+        tmp_path / "a", architecture=architecture, dtype="f32", layers=2, heads=4, kv_heads=2
+    )
+    try:
+        child = descend(parent, tmp_path / "b", noise=0.0, gauges=[gauge], seed=1)
+    except ForensicsError:
+        assert architecture in LACKING[gauge]
+        return
+    assert architecture not in LACKING.get(gauge, ())
+    assert logits(child) == pytest.approx(logits(parent), abs=5e-4)
+    before, after = (read_safetensors(f / "model.safetensors") for f in (parent, child))
+    same = all(np.array_equal(before[n][1], after[n][1]) for n in before)
+    assert same == (gauge == "permute-experts" and architecture != "mixtral")
 
 
 def test_the_tokenizer_is_one_that_tokenizers_loads(tmp_path: Path) -> None:
@@ -104,14 +132,15 @@ def test_seeds_decide(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_said_in_two_lines(tmp_path: Path) -> None:
-    """Unknown architectures, sizes that do not divide and permutations we cannot do are ForensicsErrors with a hint."""
+    """Unknown architectures, sizes that do not divide and gauges that there are not are ForensicsErrors with a hint."""
     for wrong in ({"architecture": "bert"}, {"width": 30}, {"heads": 4, "kv_heads": 3}, {"layers": 0}):
         with pytest.raises(ForensicsError) as error:
             tiny_checkpoint(tmp_path / "x", **wrong)
         assert error.value.hint
-    fused = tiny_checkpoint(tmp_path / "gpt2", architecture="gpt2")
-    with pytest.raises(ForensicsError):
-        descend(fused, tmp_path / "y", permute=True)
+    parent = tiny_checkpoint(tmp_path / "parent")
+    with pytest.raises(ForensicsError) as error:
+        descend(parent, tmp_path / "y", gauges=["turn-upside-down"])
+    assert error.value.hint
 
 
 @pytest.mark.parametrize("probe", [WeightStd(), NormGains(draws=199), QkvBias(draws=199)], ids=lambda p: p.id)

@@ -36,9 +36,7 @@ def test_permutation_preserves_the_function(recipe: str) -> None:
     twin = gauges.permute(model, 3)
     assert gauges.assert_same_function(model, twin) < gauges.TOLERANCE
     ours, theirs = model.state_dict(), twin.state_dict()
-    assert all(
-        not torch.equal(ours[n], theirs[n]) for n in ours if {"residual", "neuron"} & set(gauges.axes_of(n))
-    )
+    assert all(not torch.equal(ours[n], theirs[n]) for n in ours if ours[n].ndim == 2 and "_norm" not in n)
 
 
 @pytest.mark.parametrize("recipe", ["llama-96", "llama-128", "mistral-64"])
@@ -51,7 +49,7 @@ def test_renaming_preserves_the_function(recipe: str) -> None:
 def test_a_changed_function_is_noticed() -> None:
     """The comparison of logits fails where a permutation forgot a tensor."""
     model = untrained("llama-96")
-    broken = gauges.permute(model, 3)
+    broken = gauges.permute(untrained("llama-96"), 3)
     broken.model.layers[0].mlp.down_proj.weight.data = model.model.layers[0].mlp.down_proj.weight.data
     with pytest.raises(AssertionError, match="the function changed"):
         gauges.assert_same_function(model, broken)
