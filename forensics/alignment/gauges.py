@@ -76,7 +76,7 @@ def reorder(weights: Weights, orders: Mapping[Space, NDArray[np.intp]]) -> dict[
     for (role, layer, expert), tensor in weights.items():
         changed = tensor
         for axis, (space, _) in enumerate(axes_of((role, layer, expert))):
-            if space in orders:
+            if space is not None and space in orders:
                 changed = np.take(changed, orders[space], axis=axis)
         renumbered = orders.get(("expert", layer, None))
         if expert is not None and renumbered is not None:
@@ -95,7 +95,7 @@ def rescale(weights: Weights, factors: Mapping[Space, Floats]) -> dict[Place, Fl
     for place, tensor in weights.items():
         scaled = tensor
         for axis, (space, part) in enumerate(axes_of(place)):
-            if space in factors and part in {"out", "in", "shift"}:
+            if space is not None and space in factors and part in {"out", "in", "shift"}:
                 by = factors[space] if part != "in" else 1.0 / factors[space]
                 scaled = scaled * (by[:, None] if axis == 0 and scaled.ndim == 2 else by)
         changed[place] = np.asarray(scaled, np.float32)
@@ -113,7 +113,7 @@ def mix(weights: Weights, maps: Mapping[Space, NDArray[np.float64]]) -> dict[Pla
     for place, tensor in weights.items():
         turned = tensor.astype(np.float64)
         for axis, (space, part) in enumerate(axes_of(place)):
-            if space not in maps:
+            if space is None or space not in maps:
                 continue
             if part == "gain" and not (turned == turned.flat[0]).all():
                 raise ForensicsError(f"the gains {place} are not folded away")
