@@ -11,6 +11,9 @@ from forensics.alignment.assignment import (
 )
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
+from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
+from forensics.alignment.depth_profile import signs as seeded_signs
+from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.kernels import (
     centre,
@@ -48,9 +51,20 @@ from forensics.alignment.permutation import (
     signed_scores,
     swap_contrasts,
 )
+from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 
 __all__ = [
+    "CURVES",
+    "PROJECTED",
+    "Profile",
+    "QUANTILES",
+    "SummedRows",
+    "seeded_signs",
+    "TRADES",
+    "WIDEST",
+    "Balance",
+    "Ledger",
     "LayerMatch",
     "Moments",
     "SampledUnit",
@@ -58,6 +72,7 @@ __all__ = [
     "UnitMatch",
     "UnitSamplers",
     "agreement",
+    "balance",
     "centre",
     "chernoff",
     "circuit_correlations",
