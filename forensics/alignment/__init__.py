@@ -9,10 +9,12 @@ from forensics.alignment.assignment import (
     spearman,
     stratified_z,
 )
+from forensics.alignment.bias_depths import cross_depth_pairs
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
+from forensics.alignment.depths import monotone_partners
 from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.kernels import (
@@ -55,6 +57,8 @@ from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 
 __all__ = [
+    "cross_depth_pairs",
+    "monotone_partners",
     "CURVES",
     "PROJECTED",
     "Profile",
