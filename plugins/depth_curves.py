@@ -109,7 +109,9 @@ class DepthCurves(SketchProbe):
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """Pearson's r of every curve that both have, averaged."""
         if suspect.facts.get("depth") != candidate.facts.get("depth"):
-            raise Abstain(Reason.NOT_COMPARABLE, "depths differ, and interpolated curves correlate by themselves")
+            raise Abstain(
+                Reason.NOT_COMPARABLE, "depths differ, and interpolated curves correlate by themselves"
+            )
         if not np.array_equal(suspect.arrays["layers"], candidate.arrays["layers"]):
             raise Abstain(Reason.NOT_COMPARABLE, "attention stands in different layers")
         figures = [np.asarray(side.arrays["figures"], np.float64) for side in (suspect, candidate)]
@@ -141,8 +143,8 @@ def _measurement(
         value=value,
         quantity="mean Pearson r over depth of detrended, gauge-fixed curves, −1 to 1",
         summary=(
-            f"{len(found)} curves over depth correlate at {value:.2f} once their trends are removed; such curves tell of "
-            "the recipe as much as of descent, so this alone decides nothing."
+            f"{len(found)} curves over depth correlate at {value:.2f} once their trends are removed; such curves "
+            "tell of the recipe as much as of descent, so this alone decides nothing."
         ),
         facts={"width": min(widths), "layers": len(suspect.arrays["layers"]), "trend_degree": degree},
         tables=(Table(title=PANEL, columns=("curve", "r"), rows=tuple(found.items())),),

@@ -52,7 +52,8 @@ ABSENT = (
 )
 
 CROSSED = (
-    "; depths differ: layers paired by Q and K for the test of V, and by V for that of Q and K, the smaller p doubled"
+    "; depths differ: layers paired by Q and K for the test of V, and by V for that of Q and K, "
+    "the smaller p doubled"
 )
 
 Floats = NDArray[np.float64]
@@ -141,7 +142,9 @@ def _matches(suspect: Sketch, candidate: Sketch) -> list[list[Match]]:
     """
     sides = [{kind: alignment.unstack(s.arrays, kind) for kind in KINDS} for s in (suspect, candidate)]
     if suspect.facts.get("layers") == candidate.facts.get("layers"):
-        shared = [(kind, n, n) for kind in KINDS for n in sorted(sides[0][kind].keys() & sides[1][kind].keys())]
+        shared = [
+            (kind, n, n) for kind in KINDS for n in sorted(sides[0][kind].keys() & sides[1][kind].keys())
+        ]
         sets = [shared]
     else:
         sets = list(alignment.cross_depth_pairs(*sides))
@@ -210,7 +213,9 @@ class QkvBias(SketchProbe):
         kv_heads, head_dim, rotary = _common_shape(suspect, candidate)
         sets = _matches(suspect, candidate)
         if not sets:
-            raise Abstain(Reason.NOT_COMPARABLE, "the two models have no bias of one kind in layers that answer")
+            raise Abstain(
+                Reason.NOT_COMPARABLE, "the two models have no bias of one kind in layers that answer"
+            )
         units, tests = alignment.sign_units(head_dim, rotary), []
         rng = np.random.Generator(np.random.PCG64(self.seed))
         for matches in sets:

@@ -2,7 +2,7 @@
 
 Singular values do not change when the residual stream is rotated or permuted (gains are folded in first), and so they
 see through what coordinates do not; but unrelated models of one recipe have much the same spectra. A published
-fingerprint of singular values scores Llama-2-13B against Qwen1.5-14B, which share nothing, at 0.78 (methods §1). So this is
+fingerprint of singular values scores Llama-2-13B against Qwen1.5-14B, which share nothing, at 0.78. So this is
 shown and never weighed: no group, no p-value.
 """
 
@@ -91,7 +91,9 @@ class Spectra(SketchProbe):
         "form scores the unrelated Llama-2-13B and Qwen1.5-14B at 0.78), and mixing inside heads rewrites them."
     )
     needs: ClassVar[str] = "key or value matrices"
-    expected: ClassVar[str] = "derived: 0.95 to 1; unrelated of one recipe: up to 0.97, so no evidence either way"
+    expected: ClassVar[str] = (
+        "derived: 0.95 to 1; unrelated of one recipe: up to 0.97, so no evidence either way"
+    )
 
     layers: int = 3
 
@@ -103,7 +105,8 @@ class Spectra(SketchProbe):
         """exp(−D), D the root mean square difference of log spectra, averaged over matrices."""
         shared = sorted(suspect.arrays.keys() & candidate.arrays.keys())
         pairs = {
-            n: tuple(np.asarray(s.arrays[n], np.float64).ravel() for s in (suspect, candidate)) for n in shared
+            n: tuple(np.asarray(s.arrays[n], np.float64).ravel() for s in (suspect, candidate))
+            for n in shared
         }
         usable = {n: (a, b) for n, (a, b) in pairs.items() if a.size == b.size == alignment.QUANTILES}
         apart = {n: float(np.sqrt(np.mean((a - b) ** 2))) for n, (a, b) in usable.items()}
@@ -115,10 +118,13 @@ class Spectra(SketchProbe):
             value=value,
             quantity="exp of minus the root mean square difference of log singular values, 0 to 1",
             summary=(
-                f"Singular values of keys and values are alike to {value:.2f}; unrelated models of one recipe reach about "
-                "as much, so this only supports what other probes say."
+                f"Singular values of keys and values are alike to {value:.2f}; unrelated models of one recipe reach "
+                "about as much, so this only supports what other probes say."
             ),
-            facts={"matrices": len(apart), "layers_differ": suspect.facts.get("layers") != candidate.facts.get("layers")},
+            facts={
+                "matrices": len(apart),
+                "layers_differ": suspect.facts.get("layers") != candidate.facts.get("layers"),
+            },
             series=tuple(line for n in list(apart)[:4] for line in _lines(n, usable[n])),
         )
 
@@ -127,7 +133,14 @@ def _lines(name: str, pair: tuple[Floats, Floats]) -> list[Series]:
     """Both spectra over rank."""
     x = tuple(float(rank) for rank in np.linspace(0.0, 1.0, alignment.QUANTILES))
     return [
-        Series(panel=f"{PANEL}: {name}", name=who, x_label="relative rank", y_label="log", x=x, y=tuple(map(float, curve)))
+        Series(
+            panel=f"{PANEL}: {name}",
+            name=who,
+            x_label="relative rank",
+            y_label="log",
+            x=x,
+            y=tuple(map(float, curve)),
+        )
         for who, curve in zip(("suspect", "candidate"), pair, strict=True)
     ]
 

@@ -1,25 +1,15 @@
 """Tells of rewritings that change nothing a model computes and that no training would choose.
 
 Whoever hides a copy may rescale neurons, heads and norm gains, flip signs of gains, fold gains away (before a rotation)
-or sort neurons. Each leaves a trace in the energies of rows and columns, which training keeps in balance: both sides
-of a free trade get the same gradients up to scale, so their sizes rise together (log-log correlation 0.3 to 0.98), and a
-random rescaling turns that into a correlation near −1 with a spread no training leaves.
+or sort neurons. Each leaves a trace in the energies of rows and columns: both sides of a free trade get the same
+gradients up to scale, so training moves their sizes alike, and a random rescaling turns their log-log correlation
+towards −1 with a spread that no training leaves (statistic: `alignment.balance`; symmetry: methods §5.3 item 1).
 
-Measured on the zoo's 87 untampered models (bases, tuned, merged, permuted, pruned, quantised) and on gauges of ten:
-
-| tell | untampered | tampered | threshold |
-|---|---|---|---|
-| value-output, up-down: correlation; spread | ≥ −0.17; ≤ 0.16 | ≤ −0.83; ≥ 1.29 | ≤ −0.5 and ≥ 0.5 |
-| query-key: correlation; spread | ≥ −0.39; ≤ 0.51 | ≤ −0.78; ≥ 1.21 | ≤ −0.6 and ≥ 0.8 |
-| gain against columns: correlation; gain spread | ≥ −0.06; ≤ 0.05 | ≤ −0.98; ≥ 0.67 | ≤ −0.8, ≥ 0.4, product smoother than half |
-| negative gains among the larger half | 0 | 0.4 to 0.6 | ≥ 0.05, and ten times the candidate's |
-| constant gains, trained weights | 0 | 1 | more than half |
-| neurons sorted by norm: z | ≤ 1.6 | √n | ≥ 8 |
-
-(Untampered: the extreme of all single layers; tampered: medians over layers; a tell needs two layers.) Thresholds lie far from what training leaves because a false tell costs an honest model its
-exoneration; they are not measured on large real models. Gains that were widely spread before, and factors closer to one
-than a half to two, are not told. A rotated stream has no tell of its own here: rotated zoo models spread their channels' energies more
-than unrotated ones (0.10 against 0.04), so that only the constant gains it needs are told.
+Thresholds lie far from what training leaves, because a false tell costs an honest model its exoneration; margins on
+every untampered zoo model and on each gauge stand in docs/methods.md. Not measured on large real models. Not told:
+factors closer to one than a half to two, gains that were as widely spread before, orders, plain sign flips. A rotated
+stream has no tell of its own: rotated zoo models spread their channels' energies more than others, so that only the
+constant gains that a rotation needs are told.
 """
 
 from __future__ import annotations
@@ -82,14 +72,22 @@ class Energies:
         self._gains = {p: g for p, g in read.items() if g is not None and g.size > 1 and np.isfinite(g).all()}
         self._ledgers = {n: alignment.Ledger(shape.kv_heads) for n in self.examined}
         self._columns = 0
-        found = [(r, n, e) for r in ROLES for n in self.examined for e in (None, 0) if checkpoint.find(r, n, e)]
-        self._wanted = {(r, n): e for r, n, e in reversed(found)}  # of a dense matrix and an expert, the dense one
+        found = [
+            (r, n, e) for r in ROLES for n in self.examined for e in (None, 0) if checkpoint.find(r, n, e)
+        ]
+        self._wanted = {
+            (r, n): e for r, n, e in reversed(found)
+        }  # of a dense matrix and an expert, the dense one
         self._facts: dict[str, Scalar] = {"width": shape.width, "layers": shape.layers}
 
     def wants(self, spec: TensorSpec) -> bool:
         """Attention and MLP of the examined layers; of experts, the first."""
         sane = 0 < spec.rows <= alignment.WIDEST and 0 < spec.columns <= alignment.WIDEST
-        return sane and self._wanted.get((spec.role, spec.layer or 0), -1) == spec.expert and spec.layer is not None
+        return (
+            sane
+            and self._wanted.get((spec.role, spec.layer or 0), -1) == spec.expert
+            and spec.layer is not None
+        )
 
     def see(self, spec: TensorSpec, rows: NDArray[np.float32], start: int) -> None:
         """Adds a block to its layer's ledger."""
@@ -110,7 +108,9 @@ class Energies:
                     row = [n, found.correlation, spread, found.smoother, found.mean]
                     arrays[trade] = np.vstack([arrays.get(trade, np.zeros((0, 5))), [row]])
         if not arrays and not self._gains:
-            raise Abstain(Reason.MISSING_TENSORS, "no norm gains, attention or MLP whose balance could be read")
+            raise Abstain(
+                Reason.MISSING_TENSORS, "no norm gains, attention or MLP whose balance could be read"
+            )
         middle = [led.rows["q_proj"] for led in self._ledgers.values() if "q_proj" in led.rows]
         trained = [alignment.dispersion([q.astype(np.float32)], self._columns) for q in middle]
         self._facts["dispersion"] = max((t for t in trained if t is not None), default=None)
@@ -168,8 +168,8 @@ def tells(suspect: Sketch, candidate: Sketch) -> dict[str, str]:
     constant, dispersion = _number(facts, "constant"), _number(facts, "dispersion")
     if constant > 0.5 and dispersion > TRAINED_DISPERSION:
         found["constant"] = (
-            f"{constant:.0%} of the norms have constant gains although the weights look trained: gains were folded into "
-            "the weights, as is done before a rotation"
+            f"{constant:.0%} of the norms have constant gains although the weights look trained: gains were folded "
+            "into the weights, as is done before a rotation"
         )
     negative, elsewhere = _number(facts, "negative"), _number(candidate.facts, "negative")
     if negative >= NEGATIVE and elsewhere <= NEGATIVE_ELSEWHERE:
@@ -193,7 +193,7 @@ class Tampering(SketchProbe):
     version: ClassVar[str] = "1.0"
     title: ClassVar[str] = "Traces of rewriting"
     measures: ClassVar[str] = (
-        "Whether the suspect was rewritten in ways that change no output and that no training chooses: rescaled neurons, "
+        "Whether the suspect was rewritten in ways that change no output and no training chooses: rescaled neurons, "
         "heads or gains, flipped or constant gains, sorted neurons; defeated by small rescalings and by permutations."
     )
     needs: ClassVar[str] = "norm gains, attention or MLP weights"

@@ -23,7 +23,9 @@ MOST_LAYERS = 256
 QK, V = ("q_bias", "k_bias"), ("v_bias",)
 
 
-def cross_depth_pairs(suspect: Mapping[str, ByLayer], candidate: Mapping[str, ByLayer]) -> tuple[Paired, Paired]:
+def cross_depth_pairs(
+    suspect: Mapping[str, ByLayer], candidate: Mapping[str, ByLayer]
+) -> tuple[Paired, Paired]:
     """V's pairs as Q and K choose them, and Q's and K's as V chooses them; both empty where either kind is missing."""
     by_qk, by_v = _chosen(suspect, candidate, QK), _chosen(suspect, candidate, V)
     return (
@@ -32,7 +34,9 @@ def cross_depth_pairs(suspect: Mapping[str, ByLayer], candidate: Mapping[str, By
     )
 
 
-def _there(suspect: Mapping[str, ByLayer], candidate: Mapping[str, ByLayer], kind: str, i: int, j: int) -> bool:
+def _there(
+    suspect: Mapping[str, ByLayer], candidate: Mapping[str, ByLayer], kind: str, i: int, j: int
+) -> bool:
     return i in suspect.get(kind, {}) and j in candidate.get(kind, {})
 
 

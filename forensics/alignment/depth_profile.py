@@ -11,10 +11,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-CURVES = ("size-qk", "size-vo", "heads-qk", "heads-vo", "tails-q", "tails-o", "rank-k", "rank-v", "gain-attention", "gain-mlp")
+CURVES = (
+    "size-qk",
+    "size-vo",
+    "heads-qk",
+    "heads-vo",
+    "tails-q",
+    "tails-o",
+    "rank-k",
+    "rank-v",
+    "gain-attention",
+    "gain-mlp",
+)
 """Names of the curves, in the order of `Profile.figures`."""
 PROJECTED = 16
-SAMPLED = 1024
+SAMPLED = 512
 """Rows of a matrix that are read at most, spread evenly."""
 
 Floats = NDArray[np.float64]
@@ -47,7 +58,9 @@ class Profile:
         self._sizes(role, squares, np.arange(start + first, start + len(rows), stride), total)
         if role in {"q_proj", "o_proj"}:
             sums = self.powers.setdefault(role, np.zeros(3))
-            sums += squares.size, squares.sum(dtype=np.float64), np.vdot(squares, squares)
+            sums += np.array(
+                [squares.size, squares.sum(dtype=np.float64), np.vdot(squares, squares)], np.float64
+            )
         elif self.projection.shape[0] == rows.shape[1]:
             image = taken @ self.projection
             self.images.setdefault(role, np.zeros((PROJECTED, PROJECTED)))
@@ -97,7 +110,11 @@ PAIRS = (("q_proj", "k_proj"), ("v_proj", "o_proj"))
 
 def _log_mean(gain: Rows | None) -> float:
     """log of the mean magnitude of a norm's gains."""
-    return float("nan") if gain is None or not gain.size else float(np.log(np.abs(gain.astype(np.float64)).mean()))
+    return (
+        float("nan")
+        if gain is None or not gain.size
+        else float(np.log(np.abs(gain.astype(np.float64)).mean()))
+    )
 
 
 def signs(rows: int, columns: int, seed: int) -> Rows:

@@ -1,8 +1,8 @@
 """Energies of rows and columns that free rescalings trade against each other, layer by layer.
 
 A value dimension and the output columns that read it, an up row and its down column, a rotary pair of keys and the
-queries that meet it, a norm gain and the columns behind it: each product is fixed by what the model computes, each ratio
-is free. A ledger holds, for one layer, the logarithms of both sides of each trade.
+queries that meet it, a norm gain and the columns behind it: each product is fixed by what the model computes, each
+ratio is free. A ledger holds, for one layer, the logarithms of both sides of each trade.
 """
 
 from __future__ import annotations

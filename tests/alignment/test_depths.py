@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def test_pairs_are_the_best_of_all_increasing_ones() -> None:
     for seed in range(20):
         scores = np.random.default_rng(seed).standard_normal((3, 5))
         pairs = alignment.monotone_partners(scores)
-        assert all(a < c and b < d for (a, b), (c, d) in zip(pairs, pairs[1:], strict=False))
+        assert all(a < c and b < d for (a, b), (c, d) in pairwise(pairs))
         assert np.isclose(sum(scores[i, j] for i, j in pairs), best_by_trying(scores))
 
 

@@ -23,8 +23,15 @@ def model(seed: int, layers: int = LAYERS) -> Tensors:
     for n in range(layers):
         trend = np.exp(np.sin(3.0 * n / layers))
         for norm in ("input_norm", "mlp_norm"):
-            tensors[norm, n, None] = trend * np.exp(0.1 * rng.standard_normal() + 0.1 * rng.standard_normal(WIDTH))
-        for role, rows in (("q_proj", WIDTH), ("k_proj", WIDTH // 2), ("v_proj", WIDTH // 2), ("o_proj", WIDTH)):
+            tensors[norm, n, None] = trend * np.exp(
+                0.1 * rng.standard_normal() + 0.1 * rng.standard_normal(WIDTH)
+            )
+        for role, rows in (
+            ("q_proj", WIDTH),
+            ("k_proj", WIDTH // 2),
+            ("v_proj", WIDTH // 2),
+            ("o_proj", WIDTH),
+        ):
             level = trend * np.exp(0.2 * rng.standard_normal())
             tensors[role, n, None] = level * rng.standard_t(rng.uniform(4, 12), (rows, WIDTH))
     return tensors

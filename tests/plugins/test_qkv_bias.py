@@ -210,7 +210,7 @@ def test_too_few_signs_abstain() -> None:
 
 
 def test_a_descendant_with_a_layer_dropped_is_found() -> None:
-    """Layers that one kind of bias pairs agree in the other: value above 0.9, p ≤ 1e-6, and the dropped one left out."""
+    """Layers that one kind of bias pairs agree in the other: value above 0.9, p ≤ 1e-6, the dropped one left out."""
     base, rng = model(20), np.random.default_rng(0)
     child = {k: w * (1 + 0.1 * rng.standard_normal(w.shape)) for k, w in base.items()}
     pruned = {(r, int(n or 0) - (n == 3), e): w for (r, n, e), w in child.items() if n != 2}

@@ -31,7 +31,9 @@ def model(seed: int, decay: float = 1.0) -> Tensors:
 
 def measure(suspect: Tensors, candidate: Tensors) -> Measurement:
     """The probe's reading of two sets of tensors."""
-    sides = [run_sketch(PROBE, StandIn(t, architecture_of(layers=2, width=WIDTH))) for t in (suspect, candidate)]
+    sides = [
+        run_sketch(PROBE, StandIn(t, architecture_of(layers=2, width=WIDTH))) for t in (suspect, candidate)
+    ]
     return PROBE.compare(*sides)
 
 
@@ -45,7 +47,9 @@ def test_a_rotated_copy_reads_one() -> None:
     base, rng = model(1), np.random.default_rng(0)
     turn, order = np.linalg.qr(rng.standard_normal((WIDTH, WIDTH)))[0], rng.permutation(WIDTH)
     hidden = {k: np.ones(WIDTH) for k in base if k[0] == "input_norm"}
-    hidden |= {k: ((w * base["input_norm", k[1], None]) @ turn)[order] for k, w in base.items() if w.ndim == 2}
+    hidden |= {
+        k: ((w * base["input_norm", k[1], None]) @ turn)[order] for k, w in base.items() if w.ndim == 2
+    }
     found = measure(hidden, base)
     assert found.value == pytest.approx(1.0, abs=0.01)
     assert found.exact is None
