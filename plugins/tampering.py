@@ -8,8 +8,8 @@ towards −1 with a spread that no training leaves (statistic: `alignment.balanc
 Thresholds lie far from what training leaves, because a false tell costs an honest model its exoneration; margins on
 every untampered zoo model and on each gauge stand in docs/methods.md. Not measured on large real models. Not told:
 rescalings of log-spread below 0.25 (0.4 for queries and gains), gains that were as widely spread before, orders, plain
-sign flips. A rotated stream has no tell of its own: rotated zoo models spread their channels' energies more than others,
-so that only the constant gains that a rotation needs are told.
+sign flips. A rotated stream has no tell of its own: rotated zoo models spread their channels' energies more than
+others, so that only the constant gains that a rotation needs are told.
 """
 
 from __future__ import annotations
