@@ -9,8 +9,13 @@ from forensics.alignment.assignment import (
     spearman,
     stratified_z,
 )
+from forensics.alignment.bias_depths import cross_depth_pairs
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
+from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
+from forensics.alignment.depth_profile import signs as seeded_signs
+from forensics.alignment.depths import monotone_partners
+from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.kernels import (
     centre,
@@ -48,21 +53,33 @@ from forensics.alignment.permutation import (
     signed_scores,
     swap_contrasts,
 )
+from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 
 __all__ = [
+    "CURVES",
+    "PROJECTED",
+    "QUANTILES",
+    "TRADES",
+    "WIDEST",
+    "Balance",
     "LayerMatch",
+    "Ledger",
     "Moments",
+    "Profile",
     "SampledUnit",
+    "SummedRows",
     "SymmetryTest",
     "UnitMatch",
     "UnitSamplers",
     "agreement",
+    "balance",
     "centre",
     "chernoff",
     "circuit_correlations",
     "column_energies",
     "combine",
+    "cross_depth_pairs",
     "detrend",
     "dispersion",
     "evenly_spaced",
@@ -80,6 +97,7 @@ __all__ = [
     "match_layers",
     "match_rows",
     "match_units",
+    "monotone_partners",
     "monte_carlo_p",
     "normal_scores",
     "order_tests",
@@ -90,6 +108,7 @@ __all__ = [
     "resample",
     "rotary_dimensions",
     "row_energies",
+    "seeded_signs",
     "shared_positions",
     "sign_flip_test",
     "sign_units",
