@@ -9,6 +9,15 @@ from forensics.alignment.assignment import (
     spearman,
     stratified_z,
 )
+from forensics.alignment.basis import (
+    Polar,
+    SignedMatch,
+    explained,
+    haar_bound,
+    polar_factor,
+    signed_permutation,
+    trace_test,
+)
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
@@ -53,7 +62,9 @@ from forensics.alignment.stacks import stack, unstack
 __all__ = [
     "LayerMatch",
     "Moments",
+    "Polar",
     "SampledUnit",
+    "SignedMatch",
     "SymmetryTest",
     "UnitMatch",
     "UnitSamplers",
@@ -66,10 +77,12 @@ __all__ = [
     "detrend",
     "dispersion",
     "evenly_spaced",
+    "explained",
     "fisher",
     "flatten",
     "floored",
     "free_flips",
+    "haar_bound",
     "holds_kernels",
     "is_flat",
     "joint_moments",
@@ -86,6 +99,7 @@ __all__ = [
     "pack",
     "partial_correlations",
     "pearson",
+    "polar_factor",
     "project_out",
     "resample",
     "rotary_dimensions",
@@ -93,11 +107,13 @@ __all__ = [
     "shared_positions",
     "sign_flip_test",
     "sign_units",
+    "signed_permutation",
     "signed_scores",
     "spearman",
     "stack",
     "stratified_z",
     "swap_contrasts",
+    "trace_test",
     "unbiased_cka",
     "units_from_arrays",
     "units_to_arrays",
