@@ -34,6 +34,7 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
+from forensics.alignment.near_init import distinct, near_initial, token_key
 from forensics.alignment.neuron_arrays import units_from_arrays, units_to_arrays
 from forensics.alignment.neuron_pairs import (
     LayerMatch,
@@ -76,6 +77,7 @@ __all__ = [
     "combine",
     "detrend",
     "dispersion",
+    "distinct",
     "evenly_spaced",
     "explained",
     "fisher",
@@ -94,6 +96,7 @@ __all__ = [
     "match_rows",
     "match_units",
     "monte_carlo_p",
+    "near_initial",
     "normal_scores",
     "order_tests",
     "pack",
@@ -113,6 +116,7 @@ __all__ = [
     "stack",
     "stratified_z",
     "swap_contrasts",
+    "token_key",
     "trace_test",
     "unbiased_cka",
     "units_from_arrays",
