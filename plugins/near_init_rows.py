@@ -9,7 +9,7 @@ rows. Defeated by re-ordered channels, new embeddings, and overwritten unused ro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -55,7 +55,7 @@ class Shortest:
         """The token embeddings."""
         return spec == self.spec
 
-    def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:
+    def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:  # noqa: ARG002 - of one tensor only
         """Keeps what of a block is shorter than the longest row kept."""
         with np.errstate(all="ignore"):
             lengths = np.einsum("rc,rc->r", rows, rows)
@@ -80,7 +80,9 @@ class Shortest:
             looks = alignment.near_initial(rows)
             ids, rows = ids[looks], rows[looks]
         if len(ids) < ROWS_LEAST:
-            raise Abstain(Reason.NOT_INFORMATIVE, "no group of embedding rows still looks like initialisation")
+            raise Abstain(
+                Reason.NOT_INFORMATIVE, "no group of embedding rows still looks like initialisation"
+            )
         columns = _columns(self.probe, rows.shape[1])
         scaled = rows[:, columns] / np.sqrt(np.mean(rows.astype(np.float64) ** 2, axis=1, keepdims=True))
         kept = np.isfinite(scaled.astype(np.float16)).all(axis=1)
@@ -97,9 +99,7 @@ class Shortest:
         names = {i: t for t, i in tokenizer.tokens.items() if i in wanted} if tokenizer else {}
         special = {i: t.encode("utf-8", "replace") for t, i in tokenizer.special.items()} if tokenizer else {}
         texts = [names.get(i) or special.get(i) or b"" for i in ids.tolist()]
-        keys = [
-            alignment.token_key(text) if text else i for text, i in zip(texts, ids.tolist(), strict=True)
-        ]
+        keys = [alignment.token_key(text) if text else i for text, i in zip(texts, ids.tolist(), strict=True)]
         return np.array(keys, np.uint64), np.array([bool(text) for text in texts], np.bool_)
 
 
@@ -139,7 +139,9 @@ class NearInitRows(SketchProbe):
         """Pooled cosine of shared rows, and the exact test of its numerator."""
         sides = [_arrays(side, self.columns) for side in (suspect, candidate)]
         if suspect.facts.get("width") != candidate.facts.get("width"):
-            raise Abstain(Reason.NOT_COMPARABLE, "the widths differ, so channels cannot be paired by position")
+            raise Abstain(
+                Reason.NOT_COMPARABLE, "the widths differ, so channels cannot be paired by position"
+            )
         first, second = _shared(sides)
         if len(first) < ROWS_LEAST:
             detail = f"{len(first)} tokens look untrained in both, {ROWS_LEAST} needed"
@@ -161,7 +163,11 @@ class NearInitRows(SketchProbe):
             quantity="pooled cosine of embedding rows that look untrained, −1 to 1",
             summary=(
                 f"{len(first)} embedding rows that look untrained in both agree at {value:.2f}: "
-                + ("a copy or a shared seed" if test.p <= 1e-3 and value > 0.0 else "independent draws lie near 0")
+                + (
+                    "a copy or a shared seed"
+                    if test.p <= 1e-3 and value > 0.0
+                    else "independent draws lie near 0"
+                )
                 + f"; p is at most {test.p:.1g} if nothing is shared."
             ),
             group=Group.EMBEDDING,

@@ -1,6 +1,6 @@
 """Residual basis: whether two models write shared tokens into the same channels of the residual stream.
 
-On anchor tokens' embedding rows (unit length, mean removed) Ũ is the polar factor of EᵀE′. Exact track: t = tr Ũ in
+On anchor tokens' embedding rows (unit length, mean removed) Ũ is the polar factor of EᵀF. Exact track: t = tr Ũ in
 place, against flips of channel signs where both have RMSNorm, against permutations of channels otherwise; that
 independent models share the geometry of tokens cannot disturb it. Searched track: the signed permutation with the
 largest Σ|Ũ|; the value is how far its mean |Ũ| lies between what chance reaches and a copy. Invariant under re-ordering
@@ -39,7 +39,7 @@ BYTES_MOST = 8 << 20
 """Of a sketch: fewer anchors are kept of wider models, always those of the smallest hashes."""
 WIDTH_LEAST, WIDTH_MOST = 16, 1 << 15
 TAMPERED_EXCESS, TAMPERED_SHARE, TAMPERED_LN = 0.5, 0.5, -50.0
-"""A re-ordered basis is a sign of tampering if matched this strongly, moved in this share, improbable to this degree."""
+"""A re-ordered basis is a sign of tampering if matched this well, moved in this share, improbable to this degree."""
 NULL = (
     "the initialisations were drawn independently and training treats all residual channels alike, "
     "so that {} changes nothing"
@@ -70,7 +70,7 @@ class Rows:
         if len(self.hashes) < SHARED_LEAST:
             raise Abstain(Reason.TOO_SMALL, f"{len(self.hashes)} usable anchors, {SHARED_LEAST} needed")
 
-    def wants(self, spec: TensorSpec) -> bool:
+    def wants(self, spec: TensorSpec) -> bool:  # noqa: ARG002 - whatever it is
         """Nothing: anchors are at hand before the pass."""
         return False
 
@@ -154,7 +154,9 @@ def _arrays(side: Sketch) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
         and WIDTH_LEAST <= rows.shape[1] <= WIDTH_MOST and rows.nbytes <= BYTES_MOST
     )  # fmt: skip
     if not fits or hashes is None or rows is None or not np.isfinite(rows).all():
-        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without anchor rows, or whose arrays do not fit")
+        raise Abstain(
+            Reason.INCOMPATIBLE_SKETCHES, "a sketch without anchor rows, or whose arrays do not fit"
+        )
     return hashes.astype(np.uint64), rows.astype(np.float16)
 
 
@@ -169,10 +171,7 @@ def _measurement(
     """The reading in words and numbers."""
     value = float(np.clip(match.excess, -1.0, 1.0))
     tampered = (
-        equal
-        and value >= TAMPERED_EXCESS
-        and match.moved >= TAMPERED_SHARE
-        and match.ln_bound <= TAMPERED_LN
+        equal and value >= TAMPERED_EXCESS and match.moved >= TAMPERED_SHARE and match.ln_bound <= TAMPERED_LN
     )
     detail = (
         f"the residual channels match at {value:.2f}, but {match.moved:.0%} of the clear ones elsewhere or negated: "
@@ -184,8 +183,8 @@ def _measurement(
         value=value,
         quantity="matched agreement of residual channels between chance (0) and a copy (1)",
         summary=(
-            f"On {facts['shared_anchors']} shared tokens the residual channels agree to {value:.2f} in the best order and "
-            f"signs (a copy 1, unrelated below 0); agreement in place as found has p at most {test.p:.1g} if nothing is "
+            f"On {facts['shared_anchors']} shared tokens the residual channels agree to {value:.2f} in the best order "
+            f"and signs (a copy 1, unrelated below 0); agreement in place has p at most {test.p:.1g} if nothing is "
             "shared. Pasted embeddings read as a copy does."
         ),
         group=Group.EMBEDDING,

@@ -1,6 +1,6 @@
 """The residual basis between two models, from matched rows: polar factor, trace test, signed-permutation search.
 
-Rows (n, d) and (n, d′) stand for the same objects (tokens, matched neurons) in two models. The polar factor Ũ of EᵀE′ is
+Rows (n, d) and (n, d2) stand for the same objects (tokens, matched neurons) in two models. The polar factor Ũ of EᵀF is
 the partial isometry nearest to it: a model and its copy give a projection in place, a copy with channels re-ordered or
 negated a signed permutation of one. Sources: MDIR (arXiv 2508.06309) for the polar factor and the Haar bound; methods
 §4.2 facts 1 to 3 and §4.3 P1 for the trace test. Known defeat: new embeddings; a dense rotation leaves no matching.
@@ -34,7 +34,7 @@ class Polar:
     left: Floats
     """(d, r), orthonormal columns; moves with the channels of the first model alone."""
     right: Floats
-    """(d′, r), orthonormal columns; moves with the channels of the second model alone."""
+    """(d2, r), orthonormal columns; moves with the channels of the second model alone."""
 
     @property
     def rank(self) -> int:
@@ -42,13 +42,13 @@ class Polar:
         return int(self.left.shape[1])
 
     def diagonal(self) -> Floats:
-        """Entries Ũᵢᵢ of the channels both have, shape (min(d, d′),)."""
+        """Entries Ũᵢᵢ of the channels both have, shape (min(d, d2),)."""
         common = min(len(self.left), len(self.right))
         return np.asarray(np.einsum("ir,ir->i", self.left[:common], self.right[:common]))
 
 
 def polar_factor(first: NDArray[np.floating], second: NDArray[np.floating]) -> Polar | None:
-    """Polar factor of EᵀE′ with the mean row removed from both; None if nothing is left or anything is not finite.
+    """Polar factor of EᵀF with the mean row removed from both; None if nothing is left or anything is not finite.
 
     Equivariant: signed permutations (any orthogonal map) of either side's channels act on Ũ alone. Costs two thin QR
     factorisations and an SVD of at most rows × rows.
@@ -61,10 +61,11 @@ def polar_factor(first: NDArray[np.floating], second: NDArray[np.floating]) -> P
         sizes = [float(np.sqrt(np.sum(side * side))) for side in sides]
     if not all(math.isfinite(size) and size > 0.0 for size in sizes):
         return None
-    (q_1, r_1), (q_2, r_2) = (
-        np.linalg.qr(side.T / size) for side, size in zip(sides, sizes, strict=True)
-    )
-    u, s, v = np.linalg.svd(r_1 @ r_2.T, full_matrices=False)
+    (q_1, r_1), (q_2, r_2) = (np.linalg.qr(side.T / size) for side, size in zip(sides, sizes, strict=True))
+    try:
+        u, s, v = np.linalg.svd(r_1 @ r_2.T, full_matrices=False)
+    except np.linalg.LinAlgError:  # did not converge
+        return None
     kept = s > RANK_TOLERANCE * s[0] if s.size else np.zeros(0, bool)
     if not kept.any() or s[0] <= 0.0:
         return None

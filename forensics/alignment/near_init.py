@@ -20,6 +20,12 @@ COSINE_MOST = 1.5
 """Root mean square cosine of a row with the others, in units of what independent rows have."""
 LENGTH_MOST = 1.5
 """Length of a row over the lower quartile of all candidates' lengths."""
+MODE = 2.0
+"""The bottom mode: rows up to this many times as long as the eighth shortest."""
+SHARE_LEAST = 1.0 / 3.0
+"""If fewer of the bottom mode pass, those that do are the accidents among trained rows."""
+PASSES = 24
+"""Passes at most, each of which drops at most a quarter of the rows."""
 PEAK_MOST = 4.0
 """Largest entry of a row over that of an independent Gaussian row, √(2 ln d) root mean squares: outlier channels."""
 
@@ -48,32 +54,36 @@ def near_initial(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
     test on the rows kept is as exact as on all.
     """
     values = np.asarray(rows, np.float64)
-    kept = np.ones(len(values), bool)
-    for _ in range(4):
-        if kept.sum() < ROWS_LEAST:
-            return np.zeros(len(values), bool)
-        passing = kept.copy()
-        passing[kept] = _independent(values[kept])
-        if (passing == kept).all():
-            break
-        kept = passing
-    return kept if kept.sum() >= ROWS_LEAST else np.zeros(len(values), bool)
+    looks = np.zeros(len(values), bool)
+    if len(values) < ROWS_LEAST:
+        return looks
+    raw = np.sqrt(np.sum(values**2, axis=1))
+    kept = np.flatnonzero(raw <= MODE * np.sort(raw)[ROWS_LEAST - 1])
+    enough = max(ROWS_LEAST, len(kept) * SHARE_LEAST)
+    for _ in range(PASSES):
+        if len(kept) < enough:
+            return looks
+        excess = _excess(values[kept])
+        failing = int(np.count_nonzero(excess > 1.0))
+        if not failing:
+            looks[kept] = True
+            return looks
+        # the worst first: they spoil the mean and the cosines of the others
+        dropped = min(failing, -(-len(kept) // 4))
+        kept = np.sort(kept[np.argsort(excess, kind="stable")[: len(kept) - dropped]])
+    return looks
 
 
-def _independent(values: Floats) -> NDArray[np.bool_]:
-    """One pass of the criteria over rows (n, d)."""
+def _excess(values: Floats) -> Floats:
+    """How far each of rows (n, d) is from an independent draw: the largest of its figures over its limit."""
     n, width = values.shape
     centred = values - values.mean(axis=0)
     lengths = np.sqrt(np.sum(centred**2, axis=1))
     unit = centred / np.maximum(lengths, 1e-30)[:, None]
     cosines = unit @ unit.T
     np.fill_diagonal(cosines, 0.0)
-    alike = np.sqrt(np.sum(cosines**2, axis=1) / max(1, n - 1))
+    alike = np.sqrt(np.sum(cosines**2, axis=1) / max(1, n - 1)) / np.sqrt(1.0 / width + 1.0 / n**2)
     peaks = np.max(np.abs(unit), axis=1) * np.sqrt(width / (2.0 * np.log(width)))
-    return np.asarray(
-        (alike <= COSINE_MOST * np.sqrt(1.0 / width + 1.0 / n**2))
-        & (lengths <= LENGTH_MOST * np.quantile(lengths, 0.25))
-        & (peaks <= PEAK_MOST)
-        & (lengths > 1e-30),
-        np.bool_,
-    )
+    longer = lengths / max(float(np.quantile(lengths, 0.25)), 1e-30)
+    worst = np.max([alike / COSINE_MOST, longer / LENGTH_MOST, peaks / PEAK_MOST], axis=0)
+    return np.asarray(np.where(lengths > 1e-30, worst, np.inf), np.float64)
