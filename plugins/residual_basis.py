@@ -142,6 +142,8 @@ class ResidualBasis(SketchProbe):
         held = alignment.explained(first, second)
         if held is not None:
             facts["dense_rotation_held_out_no_evidence"] = held
+        if not flips and all(_sorted(rows) for rows in (first, second)):
+            facts["channels_sorted_so_no_exact_p"] = True
         return _measurement(match, test, facts, flips=flips, equal=first.shape[1] == second.shape[1])
 
 
@@ -158,6 +160,22 @@ def _arrays(side: Sketch) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
             Reason.INCOMPATIBLE_SKETCHES, "a sketch without anchor rows, or whose arrays do not fit"
         )
     return hashes.astype(np.uint64), rows.astype(np.float16)
+
+
+def _sorted(rows: NDArray[np.float16]) -> bool:
+    """Whether channels stand in order of their energy, as pruning tools may leave them: then none may be permuted."""
+    energy = np.sum(rows.astype(np.float64) ** 2, axis=0)
+    rho, p = alignment.spearman(energy, np.arange(len(energy)))
+    return rho > 0.5 or rho < -0.5 or p < 1e-6 or p > 1.0 - 1e-6
+
+
+def _exact(test: alignment.SymmetryTest, *, flips: bool) -> Exact:
+    """The test of the trace, with its null and method in words."""
+    drawn, subgroup = "joint permutations of channels", "swaps of two channels"
+    if flips:
+        drawn, subgroup = "joint flips of channel signs", "signs of channels (or bundles of them)"
+    symmetry = "negating channels" if flips else "permuting channels"
+    return Exact(p=test.p, null_hypothesis=NULL.format(symmetry), method=test.method(drawn, subgroup))
 
 
 def _measurement(
@@ -177,24 +195,17 @@ def _measurement(
         f"the residual channels match at {value:.2f}, but {match.moved:.0%} of the clear ones elsewhere or negated: "
         "no training re-orders the residual stream"
     )
-    symmetry = "negating channels" if flips else "permuting channels"
-    subgroup = "signs of channels (or bundles of them)" if flips else "swaps of two channels"
+    exact = "channels_sorted_so_no_exact_p" not in facts
+    in_place = f"; agreement in place has p at most {test.p:.1g} if nothing is shared" if exact else ""
     return Measurement(
         value=value,
         quantity="matched agreement of residual channels between chance (0) and a copy (1)",
         summary=(
             f"On {facts['shared_anchors']} shared tokens the residual channels agree to {value:.2f} in the best order "
-            f"and signs (a copy 1, unrelated below 0); agreement in place has p at most {test.p:.1g} if nothing is "
-            "shared. Pasted embeddings read as a copy does."
+            f"and signs (a copy 1, unrelated below 0){in_place}. Pasted embeddings read as a copy does."
         ),
         group=Group.EMBEDDING,
-        exact=Exact(
-            p=test.p,
-            null_hypothesis=NULL.format(symmetry),
-            method=test.method(
-                "joint flips of channel signs" if flips else "joint permutations of channels", subgroup
-            ),
-        ),
+        exact=_exact(test, flips=flips) if exact else None,
         facts=facts,
         signs=(Sign(sign=SignKind.TAMPERING, detail=detail),) if tampered else (),
     )

@@ -19,10 +19,10 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 def semantic(seed: int, rows: int = 200, width: int = 48) -> Array:
-    """Rows that share one token geometry over seeds, in a random basis whose first channels stand out."""
+    """Rows that share one token geometry over seeds, in a random basis of which three channels stand out."""
     rng = generator(seed)
     shared = generator(99).standard_normal((rows, 24)) @ rng.standard_normal((24, width))
-    outliers = np.where(np.arange(width) < 3, 12.0, 1.0)
+    outliers = np.where(rng.permutation(width) < 3, 12.0, 1.0)
     return (shared + 2.0 * rng.standard_normal((rows, width))) * outliers
 
 

@@ -152,3 +152,11 @@ def test_what_cannot_be_compared_abstains_with_its_reason() -> None:
         with pytest.raises(Abstain) as answer:
             PROBE.compare(side, good)
         assert answer.value.reason is reason
+
+
+def test_channels_sorted_on_both_sides_give_no_exact_p_under_layer_norm() -> None:
+    """Where both sides stand sorted by energy permutations are no symmetry; sign flips still are."""
+    scale = np.linspace(1.0, 3.0, 32)
+    a, b = (np.random.default_rng(seed).standard_normal((100, 32)) * scale for seed in (0, 1))
+    assert PROBE.compare(made(a, "layer"), made(b, "layer")).exact is None
+    assert PROBE.compare(made(a), made(b)).exact is not None
