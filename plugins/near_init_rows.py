@@ -151,13 +151,7 @@ class NearInitRows(SketchProbe):
             raise Abstain(Reason.NOT_INFORMATIVE, "the shared rows are all alike")
         value = float(np.clip(np.sum(first * second) / norms, -1.0, 1.0))
         flips = all(side.facts.get("norm") == "rms" for side in (suspect, candidate))
-        rng = np.random.Generator(np.random.PCG64(self.seed))
-        if flips:
-            test = alignment.sign_flip_test(np.sum(first * second, axis=0), draws=self.draws, rng=rng)
-            method = test.method("joint flips of channel signs", "signs of channels (or bundles of them)")
-        else:
-            test = alignment.joint_permutation_test(first, second, draws=self.draws, rng=rng)
-            method = test.method("joint permutations of channels", "swaps of two channels")
+        test, exact = self._tested(first, second, flips=flips)
         return Measurement(
             value=value,
             quantity="pooled cosine of embedding rows that look untrained, −1 to 1",
@@ -171,7 +165,7 @@ class NearInitRows(SketchProbe):
                 + f"; p is at most {test.p:.1g} if nothing is shared."
             ),
             group=Group.EMBEDDING,
-            exact=Exact(p=test.p, null_hypothesis=NULL, method=method),
+            exact=exact,
             facts={
                 "width": int(str(suspect.facts["width"])),
                 "rows": len(first),
@@ -180,6 +174,19 @@ class NearInitRows(SketchProbe):
                 "z": test.z,
             },
         )
+
+    def _tested(
+        self, first: NDArray[np.float64], second: NDArray[np.float64], *, flips: bool
+    ) -> tuple[alignment.SymmetryTest, Exact]:
+        """The test of the sum of products, jointly over rows, and how the record tells it."""
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        if flips:
+            test = alignment.sign_flip_test(np.sum(first * second, axis=0), draws=self.draws, rng=rng)
+            method = test.method("joint flips of channel signs", "signs of channels (or bundles of them)")
+        else:
+            test = alignment.joint_permutation_test(first, second, draws=self.draws, rng=rng)
+            method = test.method("joint permutations of channels", "swaps of two channels")
+        return test, Exact(p=test.p, null_hypothesis=NULL, method=method)
 
 
 Arrays = tuple[NDArray[np.uint64], NDArray[np.bool_], NDArray[np.float64]]
