@@ -9,6 +9,15 @@ from forensics.alignment.assignment import (
     spearman,
     stratified_z,
 )
+from forensics.alignment.basis import (
+    Polar,
+    SignedMatch,
+    explained,
+    haar_bound,
+    polar_factor,
+    signed_permutation,
+    trace_test,
+)
 from forensics.alignment.bias_depths import cross_depth_pairs
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
@@ -30,6 +39,7 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
+from forensics.alignment.near_init import distinct, near_initial, token_key
 from forensics.alignment.neuron_arrays import units_from_arrays, units_to_arrays
 from forensics.alignment.neuron_pairs import (
     LayerMatch,
@@ -66,8 +76,10 @@ __all__ = [
     "LayerMatch",
     "Ledger",
     "Moments",
+    "Polar",
     "Profile",
     "SampledUnit",
+    "SignedMatch",
     "SummedRows",
     "SymmetryTest",
     "UnitMatch",
@@ -82,11 +94,14 @@ __all__ = [
     "cross_depth_pairs",
     "detrend",
     "dispersion",
+    "distinct",
     "evenly_spaced",
+    "explained",
     "fisher",
     "flatten",
     "floored",
     "free_flips",
+    "haar_bound",
     "holds_kernels",
     "is_flat",
     "joint_moments",
@@ -99,11 +114,13 @@ __all__ = [
     "match_units",
     "monotone_partners",
     "monte_carlo_p",
+    "near_initial",
     "normal_scores",
     "order_tests",
     "pack",
     "partial_correlations",
     "pearson",
+    "polar_factor",
     "project_out",
     "resample",
     "rotary_dimensions",
@@ -112,11 +129,14 @@ __all__ = [
     "shared_positions",
     "sign_flip_test",
     "sign_units",
+    "signed_permutation",
     "signed_scores",
     "spearman",
     "stack",
     "stratified_z",
     "swap_contrasts",
+    "token_key",
+    "trace_test",
     "unbiased_cka",
     "units_from_arrays",
     "units_to_arrays",
