@@ -5,7 +5,9 @@ from forensics.alignment.assignment import (
     evenly_spaced,
     fisher,
     match_layers,
+    match_repeated,
     match_rows,
+    nested_layers,
     spearman,
     stratified_z,
 )
@@ -49,6 +51,7 @@ from forensics.alignment.permutation import (
     swap_contrasts,
 )
 from forensics.alignment.stacks import stack, unstack
+from forensics.alignment.subspaces import head_subspaces
 
 __all__ = [
     "LayerMatch",
@@ -70,6 +73,7 @@ __all__ = [
     "flatten",
     "floored",
     "free_flips",
+    "head_subspaces",
     "holds_kernels",
     "is_flat",
     "joint_moments",
@@ -78,9 +82,11 @@ __all__ = [
     "match_depths",
     "match_figures",
     "match_layers",
+    "match_repeated",
     "match_rows",
     "match_units",
     "monte_carlo_p",
+    "nested_layers",
     "normal_scores",
     "order_tests",
     "pack",
