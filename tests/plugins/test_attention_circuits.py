@@ -182,7 +182,7 @@ def test_matrices_without_finite_numbers_drop_out() -> None:
     for role in ("q_proj", "k_proj", "v_proj", "o_proj"):
         spoilt[role, 0, None][3, 4] = np.nan
         spoilt[role, 1, None][:] = 0.0
-        spoilt[role, 2, None][:] = 3e38
+        spoilt[role, 2, None][:] = np.inf
     spoilt["q_proj", 3, None][0, 0] = np.inf
     found = compared(standin(spoilt, embeddings), standin(spoilt, embeddings))
     assert found.facts["layers_dropped"] == 6
