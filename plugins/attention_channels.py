@@ -41,11 +41,15 @@ ANCHORS = 352
 CLEAR = 0.4
 """Below this agreement, which pasted embeddings and norms stay under, no p-value smaller than `UNCLEAR` is told."""
 UNCLEAR = 1e-3
+ORDERED = 1e-6
+"""Curves that follow the channels' order with a smaller p than this stand sorted."""
 TINY = 1e-30
 NULL = (
     "the initialisations were drawn independently and neither training used the other's weights, so that the "
     "channels of the residual stream are exchangeable, in all layers by one permutation"
 )
+
+ODDS = ", and agreement in place this strong has probability at most {:.1g}"
 
 Floats = NDArray[np.float64]
 
@@ -84,17 +88,24 @@ class Channels:
             self.read[place] = self.read.get(place, 0.0) + (weights @ squares).astype(np.float64)
 
     def _freed(self, layer: int, energies: Floats) -> Floats | None:
-        """Normal scores of log energies without what the model's own gain, shift and embeddings explain."""
+        """Normal scores of log energies without what its own gain, shift and embeddings explain; 0 where dead."""
         if not np.isfinite(energies).all() or not energies.any():
             return None
         known = [np.ones(self.width)]
         vectors = [self.checkpoint.vector(role, layer) for role in ("input_norm", "input_norm_bias")]
-        for vector in (*vectors, self.size):
-            if vector is not None and vector.shape == (self.width,) and np.isfinite(vector).all():
-                known.append(np.log(np.abs(vector.astype(np.float64)) + 1e-6))
-        design, curve = np.stack(known, axis=1), np.log(energies + 1e-12)
+        known += [
+            np.log(np.abs(vector.astype(np.float64)) + 1e-6)
+            for vector in (*vectors, self.size)
+            if vector is not None and vector.shape == (self.width,) and np.isfinite(vector).all()
+        ]
+        alive = energies > 0.0
+        if np.count_nonzero(alive) < WIDTH_LEAST:
+            return None
+        design, curve = np.stack(known, axis=1)[alive], np.log(energies[alive])
         left = curve - design @ np.linalg.lstsq(design, curve, rcond=None)[0]
-        return alignment.normal_scores(np.round(left, 9))
+        scores = np.zeros(self.width)
+        scores[alive] = alignment.normal_scores(np.round(left, 9))
+        return scores
 
     def finish(self) -> Sketch:
         """`curves` (layers, 3, width) of q, k, v, zeros for none, and `layers`."""
@@ -124,7 +135,9 @@ class AttentionChannels(SketchProbe):
         "exact null of permuted channels; defeated by permuting or rotating the residual stream."
     )
     needs: ClassVar[str] = "attention matrices, equal widths"
-    expected: ClassVar[str] = "derived in place: 0.5 to 1; unrelated: within 0.1 of 0, 0.25 with pasted embeddings"
+    expected: ClassVar[str] = (
+        "derived in place: 0.5 to 1; unrelated: within 0.1 of 0, 0.25 with pasted embeddings"
+    )
 
     layers: int = 8
     draws: int = 999
@@ -160,7 +173,7 @@ class AttentionChannels(SketchProbe):
             quantity="mean correlation over channels of what q, k and v read, −1 to 1",
             summary=(
                 f"Over {len(matched)} layers attention reads the same residual channels at {value:.2f}; unrelated "
-                f"models lie near 0, and agreement in place this strong has probability at most {exact.p:.1g}."
+                f"models lie near 0{ODDS.format(exact.p) if exact else ''}."
             ),
             group=Group.ATTENTION,
             layers=tuple(matched.get(i) for i in range(len(similarity))),
@@ -192,24 +205,43 @@ def _similarity(first: Floats, second: Floats) -> Floats:
 
 def _tested(
     probe: AttentionChannels, suspect: Sketch, candidate: Sketch, value: float
-) -> tuple[Exact, float]:
-    """The test of layers in place, or of mean curves where depths differ, and its z; pairing looks at no reading."""
+) -> tuple[Exact | None, float]:
+    """The test of layers in place, or of mean curves where depths differ, and its z; pairing looks at no reading.
+
+    Channels dead on either side are left out (permuting the others is a subgroup). None where both sides stand sorted
+    along a trend, as tools that prune by importance leave them, for then channels are not exchangeable.
+    """
     first, second = _curves(suspect), _curves(candidate)
     in_place = suspect.facts.get("depth") == candidate.facts.get("depth")
-    shared = np.intersect1d(suspect.arrays["layers"], candidate.arrays["layers"], return_indices=True)
-    if in_place and len(shared[0]):
-        first, second = first[shared[1]], second[shared[2]]
+    _, mine, theirs = np.intersect1d(
+        suspect.arrays["layers"], candidate.arrays["layers"], return_indices=True
+    )
+    width = first.shape[-1]
+    if in_place and len(mine):
+        first, second = first[mine].reshape(-1, width), second[theirs].reshape(-1, width)
     else:
         first, second = first.mean(axis=0), second.mean(axis=0)
-    width = first.shape[-1]
+    alive = first.any(axis=0) & second.any(axis=0)
+    first, second = first[:, alive], second[:, alive]
+    if np.count_nonzero(alive) < WIDTH_LEAST or (_sorted(first) and _sorted(second)):
+        return None, 0.0
     rng = np.random.Generator(np.random.PCG64(probe.seed))
-    test = alignment.joint_permutation_test(
-        first.reshape(-1, width), second.reshape(-1, width), draws=probe.draws, rng=rng
-    )
+    test = alignment.joint_permutation_test(first, second, draws=probe.draws, rng=rng)
     method = test.method("joint permutations of channels", "swaps of channels")
     method += "; layers in place" if in_place else "; means over layers, since depths differ"
+    if value < CLEAR and test.p < UNCLEAR:
+        method += (
+            f"; told no smaller than {UNCLEAR}, since pasted embeddings could explain so little agreement"
+        )
     p = test.p if value >= CLEAR else max(test.p, UNCLEAR)
     return Exact(p=p, null_hypothesis=NULL, method=method), test.z
+
+
+def _sorted(curves: Floats) -> bool:
+    """Whether any kind of matrix's curve follows the channels' order more than chance allows."""
+    places = np.arange(curves.shape[1], dtype=np.float64)
+    means = [*curves[:3], curves.mean(axis=0)]
+    return any(alignment.spearman(sign * mean, places)[1] < ORDERED for mean in means for sign in (1.0, -1.0))
 
 
 @hookimpl

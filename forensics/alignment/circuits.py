@@ -44,7 +44,8 @@ def circuit_correlations(
 ) -> NDArray[np.float64]:
     """Correlations (4, suspect layers, candidate layers) of q, k, v and o from `layer_kernels` of the same tokens.
 
-    Projected out of all kernels: G and whitened G of both sides, and each side's mean over its layers. NaN where a side has no such matrix, or none that differs between layers.
+    Projected out of all kernels: G and whitened G of both sides, and each side's mean over its layers. NaN
+    where a side has no such matrix, or none that differs between layers.
     """
     meaning = [*suspect[0], *candidate[0]]
     first, second = (

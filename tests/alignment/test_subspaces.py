@@ -33,7 +33,7 @@ def test_any_map_inside_heads_and_any_order_of_heads_leaves_the_kernel() -> None
 
 
 def test_the_kernel_is_a_sum_of_projections() -> None:
-    """One head's kernel is symmetric, its own square, and of the head's rank; silent and doubled columns add nothing."""
+    """One head's kernel is symmetric, its own square, and of the head's rank; silent columns add nothing."""
     seen = responses(2)[:, :DIM]
     kernel = found(seen)
     assert kernel @ kernel == pytest.approx(kernel, abs=1e-4)
@@ -65,7 +65,9 @@ def test_extreme_scales_neither_overflow_nor_vanish() -> None:
 
 def test_other_depths_choose_the_same_distances_from_the_ends() -> None:
     """Most layers examined of 28 or 24 layers lie at distances from an end that are examined of 32 as well."""
-    far = {count: {min(i, count - 1 - i) for i in alignment.nested_layers(count, 12)} for count in (24, 28, 32)}
+    far = {
+        count: {min(i, count - 1 - i) for i in alignment.nested_layers(count, 12)} for count in (24, 28, 32)
+    }
     assert far[28] == far[32]
     assert len(far[24] & far[32]) >= 5
     for count in range(130):
