@@ -17,6 +17,8 @@ from forensics.alignment.kernels import project_out, unpack
 
 Kernels = NDArray[np.float32]
 
+ALIKE = 0.9
+"""Rows of a cosine above this are one layer twice: counted twice in the mean, it would be projected out itself."""
 LAYERS_FOR_MEAN = 3
 """From this many layers on, what all layers of a model have in common is projected out."""
 
@@ -56,7 +58,7 @@ def circuit_correlations(
     for circuit in range(4):
         sides = [first[:, circuit], second[:, circuit]]
         filled = [side[_filled(side)] for side in sides]
-        means = [rows.mean(axis=0) for rows in filled if len(rows) >= LAYERS_FOR_MEAN]
+        means = [rows.mean(axis=0) for rows in map(_distinct, filled) if len(rows) >= LAYERS_FOR_MEAN]
         left, right = (project_out(side, means) for side in sides)
         both = np.ix_(_filled(left), _filled(right))
         found[circuit][both] = (left @ right.T)[both]
@@ -66,3 +68,9 @@ def circuit_correlations(
 def _filled(kernels: Kernels) -> NDArray[np.bool_]:
     """Which rows hold anything."""
     return np.asarray(kernels.any(axis=1), np.bool_)
+
+
+def _distinct(kernels: Kernels) -> Kernels:
+    """The rows, of unit length, without those that repeat an earlier one; all, if too few are left for a mean."""
+    distinct = kernels[~np.tril(kernels @ kernels.T > ALIKE, -1).any(axis=1)]
+    return distinct if len(distinct) >= LAYERS_FOR_MEAN else kernels
