@@ -8,7 +8,7 @@ fact 1), which gives an exact test: of layers in place where both have as many, 
 Each side is freed of its own nuisances alone, which keeps the test exact.
 Known defeats: permuted or rotated channels (attention-circuits sees through both); mixing inside heads weakens it.
 Trained over another's pasted embeddings and norms, models agree at up to 0.25 and z 8, so a p-value below 10⁻³ is
-told only above `CLEAR`. Measured: continued for as long as pre-training 0.6 to 0.8; unrelated at most 0.12 (narrow models, layers matched).
+told only above `CLEAR`. Measured: continued for as long as pre-training 0.6 to 0.75; unrelated at most 0.12.
 """
 
 from __future__ import annotations
