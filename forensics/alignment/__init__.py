@@ -5,7 +5,9 @@ from forensics.alignment.assignment import (
     evenly_spaced,
     fisher,
     match_layers,
+    match_repeated,
     match_rows,
+    nested_layers,
     spearman,
     stratified_z,
 )
@@ -65,6 +67,7 @@ from forensics.alignment.permutation import (
 )
 from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
+from forensics.alignment.subspaces import head_subspaces
 
 __all__ = [
     "CURVES",
@@ -102,6 +105,7 @@ __all__ = [
     "floored",
     "free_flips",
     "haar_bound",
+    "head_subspaces",
     "holds_kernels",
     "is_flat",
     "joint_moments",
@@ -110,11 +114,13 @@ __all__ = [
     "match_depths",
     "match_figures",
     "match_layers",
+    "match_repeated",
     "match_rows",
     "match_units",
     "monotone_partners",
     "monte_carlo_p",
     "near_initial",
+    "nested_layers",
     "normal_scores",
     "order_tests",
     "pack",
