@@ -175,10 +175,12 @@ def table_text(
     few = missed(cells, lines, highest)
     return "\n".join(
         [
-            f"{len(cells)} laundered copies of {len({c.base for c in cells})} bases "
-            f"({', '.join(sorted({c.base for c in cells}))}); a probe sees one if its exact p is at most 1e-6 or "
-            f"its reading is above all of {len(unrelated)} unrelated pairs ({twins} of one recipe). Of these pairs "
-            f"{accused} came out derived.",
+            (
+                f"{len(cells)} laundered copies of {len({c.base for c in cells})} bases "
+                f"({', '.join(sorted({c.base for c in cells}))}); a probe sees one if its exact p is at most 1e-6 or "
+                f"its reading is above all of {len(unrelated)} unrelated pairs ({twins} of one recipe). Of these pairs "
+                f"{accused} came out derived."
+            ),
             "",
             *("| " + " | ".join(row) + " |" for row in body),
             "",
