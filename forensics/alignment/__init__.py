@@ -25,11 +25,13 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
-from forensics.alignment.neuron_arrays import units_from_arrays, units_to_arrays
+from forensics.alignment.neuron_arrays import GRAPH_MOST, units_from_arrays, units_to_arrays
 from forensics.alignment.neuron_pairs import (
     LayerMatch,
     UnitMatch,
+    coverage_rows,
     match_depths,
+    match_depths_by_angles,
     match_figures,
     match_units,
     order_tests,
@@ -51,6 +53,7 @@ from forensics.alignment.permutation import (
 from forensics.alignment.stacks import stack, unstack
 
 __all__ = [
+    "GRAPH_MOST",
     "LayerMatch",
     "Moments",
     "SampledUnit",
@@ -63,6 +66,7 @@ __all__ = [
     "circuit_correlations",
     "column_energies",
     "combine",
+    "coverage_rows",
     "detrend",
     "dispersion",
     "evenly_spaced",
@@ -76,6 +80,7 @@ __all__ = [
     "joint_permutation_test",
     "layer_kernels",
     "match_depths",
+    "match_depths_by_angles",
     "match_figures",
     "match_layers",
     "match_rows",
