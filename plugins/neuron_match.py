@@ -261,8 +261,17 @@ def _mean(matches: list[alignment.LayerMatch]) -> float:
 def _coverage(matches: list[alignment.LayerMatch]) -> tuple[Table, ...]:
     """Where experts are: which unit of the candidate each came from, and how much of its layer it holds."""
     rows, omitted = alignment.coverage_rows(matches)
-    columns = ("suspect layer", "expert", "candidate layer", "its expert", "agreement", "share of its neurons")
-    table = Table(title="Experts (-1: the MLP, -2: shared)", columns=columns, rows=tuple(rows), omitted=omitted)
+    columns = (
+        "suspect layer",
+        "expert",
+        "candidate layer",
+        "its expert",
+        "agreement",
+        "share of its neurons",
+    )
+    table = Table(
+        title="Experts (-1: the MLP, -2: shared)", columns=columns, rows=tuple(rows), omitted=omitted
+    )
     return (table,) if rows else ()
 
 

@@ -43,7 +43,11 @@ def units_from_arrays(arrays: Mapping[str, NDArray[Any]], anchors: int) -> dict[
         return None
     if not (np.isfinite(rows).all() and np.isfinite(energy).all()):
         return None
-    if graphs.shape != (len(units),) or (graphs < 0).any() or (graphs > np.minimum(units[:, 2], GRAPH_MOST)).any():
+    if (
+        graphs.shape != (len(units),)
+        or (graphs < 0).any()
+        or (graphs > np.minimum(units[:, 2], GRAPH_MOST)).any()
+    ):
         return None
     sizes = graphs.astype(np.int64)
     if grams.shape != (2 * int((sizes**2).sum()),) or traits.shape != (2 * int(sizes.sum()),):

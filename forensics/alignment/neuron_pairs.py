@@ -20,6 +20,8 @@ AngleView = tuple[Graph, Floats32]
 """Angles among a unit's neurons, and their energies."""
 View = TypeVar("View")
 
+PAIRS_FREE, NEAR = 64, 0.2
+"""More pairs of units meet by angles only where their relative depths differ by at most NEAR."""
 PAIRS_MOST = 400
 """Pairs of units that are matched by angles (about 15 ms each for 192 neurons)."""
 REPEATED = 0.5
@@ -151,14 +153,15 @@ def match_depths(
 def match_depths_by_angles(
     first: Mapping[Unit, SampledUnit], second: Mapping[Unit, SampledUnit], least: int, *, glu: bool
 ) -> list[LayerMatch]:
-    """The same without vocabulary; where experts make too many pairs of units, only layers of equal rank meet."""
+    """The same without vocabulary; of many pairs of units only those at like relative depth meet."""
     mine, theirs = (
         {key: (prepared(u.grams, u.traits, glu=glu), u.energy[: len(u.traits)]) for key, u in units.items()}
         for units in (first, second)
     )
     sizes = {key: len(unit.traits) for key, unit in second.items()}
-    few = len(mine) * len(theirs) <= PAIRS_MOST
-    return _match(mine, theirs, sizes, lambda a, b: match_angles(a, b, least), all_pairs=few)
+    pairs = len(mine) * len(theirs)
+    reach = 0.0 if pairs > PAIRS_MOST else NEAR if pairs > PAIRS_FREE else 1.0
+    return _match(mine, theirs, sizes, lambda a, b: match_angles(a, b, least), reach=reach)
 
 
 def _match(
@@ -167,10 +170,11 @@ def _match(
     sizes: Mapping[Unit, int],
     matcher: Callable[[View, View], UnitMatch | None],
     *,
-    all_pairs: bool = True,
+    reach: float = 1.0,
 ) -> list[LayerMatch]:
     """Layers one to one; then a layer left without a likeness takes the best even if taken (repeated layers)."""
     mine, theirs = (sorted({layer for layer, _ in side}) for side in (first, second))
+    high, deep = max(1, len(mine) - 1), max(1, len(theirs) - 1)
     tried: list[list[LayerMatch]] = []
     for i, layer in enumerate(mine):
         row = []
@@ -178,7 +182,7 @@ def _match(
             a = {e: view for (at, e), view in first.items() if at == layer}
             b = {e: view for (at, e), view in second.items() if at == other}
             best: dict[int, tuple[int, UnitMatch]] = {}
-            for unit, view in a.items() if all_pairs or i == j else ():
+            for unit, view in a.items() if abs(i * deep - j * high) <= reach * high * deep + high / 2 else ():
                 pairs = [(them, matcher(view, seen)) for them, seen in b.items()]
                 found = [(them, match) for them, match in pairs if match is not None]
                 if found:
