@@ -190,7 +190,7 @@ def _match(
             neurons = sum(sizes[other, e] for e in b)
             row.append(LayerMatch(layers=(layer, other), partners=best, neurons=neurons))
         tried.append(row)
-    excess = np.array([[pair.mean("excess") for pair in row] for row in tried])
+    excess = np.array([[pair.mean("excess") if pair.partners else -1.0 for pair in row] for row in tried])
     partner = match_layers(excess)
     for i, j in enumerate(partner.tolist()):
         best_j = int(np.argmax(excess[i]))
