@@ -41,12 +41,18 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
+<<<<<<< HEAD
 from forensics.alignment.near_init import distinct, near_initial, token_key
 from forensics.alignment.neuron_arrays import units_from_arrays, units_to_arrays
+=======
+from forensics.alignment.neuron_arrays import GRAPH_MOST, units_from_arrays, units_to_arrays
+>>>>>>> w-neurons
 from forensics.alignment.neuron_pairs import (
     LayerMatch,
     UnitMatch,
+    coverage_rows,
     match_depths,
+    match_depths_by_angles,
     match_figures,
     match_units,
     order_tests,
@@ -70,12 +76,16 @@ from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
 
 __all__ = [
+<<<<<<< HEAD
     "CURVES",
     "PROJECTED",
     "QUANTILES",
     "TRADES",
     "WIDEST",
     "Balance",
+=======
+    "GRAPH_MOST",
+>>>>>>> w-neurons
     "LayerMatch",
     "Ledger",
     "Moments",
@@ -94,7 +104,11 @@ __all__ = [
     "circuit_correlations",
     "column_energies",
     "combine",
+<<<<<<< HEAD
     "cross_depth_pairs",
+=======
+    "coverage_rows",
+>>>>>>> w-neurons
     "detrend",
     "dispersion",
     "distinct",
@@ -112,6 +126,7 @@ __all__ = [
     "joint_permutation_test",
     "layer_kernels",
     "match_depths",
+    "match_depths_by_angles",
     "match_figures",
     "match_layers",
     "match_repeated",
