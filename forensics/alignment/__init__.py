@@ -41,12 +41,8 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
-<<<<<<< HEAD
 from forensics.alignment.near_init import distinct, near_initial, token_key
-from forensics.alignment.neuron_arrays import units_from_arrays, units_to_arrays
-=======
 from forensics.alignment.neuron_arrays import GRAPH_MOST, units_from_arrays, units_to_arrays
->>>>>>> w-neurons
 from forensics.alignment.neuron_pairs import (
     LayerMatch,
     UnitMatch,
@@ -76,16 +72,13 @@ from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
 
 __all__ = [
-<<<<<<< HEAD
     "CURVES",
+    "GRAPH_MOST",
     "PROJECTED",
     "QUANTILES",
     "TRADES",
     "WIDEST",
     "Balance",
-=======
-    "GRAPH_MOST",
->>>>>>> w-neurons
     "LayerMatch",
     "Ledger",
     "Moments",
@@ -104,11 +97,8 @@ __all__ = [
     "circuit_correlations",
     "column_energies",
     "combine",
-<<<<<<< HEAD
-    "cross_depth_pairs",
-=======
     "coverage_rows",
->>>>>>> w-neurons
+    "cross_depth_pairs",
     "detrend",
     "dispersion",
     "distinct",
