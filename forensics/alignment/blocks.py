@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.probe import TensorSpec
 from forensics.subjects import Architecture
 
 SIDE = 128
@@ -33,6 +33,21 @@ Picks = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and columns of a matrix that its block is made of."""
 
 
+class Matrix(Protocol):
+    """What is asked of a tensor's description (see `forensics.TensorSpec`)."""
+
+    @property
+    def role(self) -> str: ...  # noqa: D102
+    @property
+    def layer(self) -> int | None: ...  # noqa: D102
+    @property
+    def expert(self) -> int | None: ...  # noqa: D102
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+    @property
+    def columns(self) -> int: ...  # noqa: D102
+
+
 def head_dims(shape: Architecture, heads: int) -> NDArray[np.intp]:
     """Indices, among `heads` heads' dimensions, of the first head of each sampled KV group; empty if none are known."""
     if min(shape.kv_heads, shape.head_dim, heads) < 1 or heads % shape.kv_heads:
@@ -43,7 +58,7 @@ def head_dims(shape: Architecture, heads: int) -> NDArray[np.intp]:
     return (first[:, None] + np.arange(dims)).ravel()
 
 
-def picks(spec: TensorSpec, shape: Architecture) -> Picks:
+def picks(spec: Matrix, shape: Architecture) -> Picks:
     """Which rows and columns of this matrix are kept."""
     rows, columns = np.arange(min(spec.rows, SIDE)), np.arange(min(spec.columns, SIDE))
     if spec.role in ATTENTION:
@@ -68,12 +83,12 @@ class BlockSampler:
     left: dict[Place, int] = field(default_factory=dict)
     """Rows of a block that have not been seen."""
 
-    def wants(self, spec: TensorSpec) -> bool:
+    def wants(self, spec: Matrix) -> bool:
         """Matrices of those roles and layers."""
         wanted = spec.role in self.roles and spec.layer in self.layers and min(spec.rows, spec.columns) > 1
         return wanted and (spec.expert is None or spec.expert < self.experts)
 
-    def see(self, spec: TensorSpec, rows: Floats32, start: int) -> None:
+    def see(self, spec: Matrix, rows: Floats32, start: int) -> None:
         """Copies what the block needs of these rows."""
         place = (spec.role, spec.layer or 0, DENSE if spec.expert is None else spec.expert)
         if place not in self.open:
