@@ -7,8 +7,8 @@ tokens, each leg is matched by assignment on its own, and A is the rate at which
 (weights-only φ_MATCH, methods §4.3 P2). Unrelated models agree a little because they share concepts, hence A is
 judged against unrelated models only. Where tokens find nothing (another vocabulary, re-trained embeddings), the
 angles among a layer's neurons are asked, which need no vocabulary and hold in any basis (alignment/neuron_graph);
-the larger of the two is the reading. Row cosines in the unchanged basis are not a third route: two trainings from
-one initialisation would pass for copies.
+the larger of the two is the reading. Row cosines in the unchanged basis are no third route: two trainings from one
+initialisation are expected to agree in them (not measured).
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class NeuronMatch(SketchProbe):
                     y=tuple(by_layer.values()),
                 ),
             ),
-            signs=_signs(value, by_layer, placed),
+            signs=_signs(value, by_layer, placed, by_tokens=facts["route"] == "tokens"),
         )
 
 
@@ -298,14 +298,17 @@ def _exact(placed: Placed) -> Exact | None:
     )
 
 
-def _signs(value: float, by_layer: dict[int, float], placed: Placed) -> tuple[Sign, ...]:
-    """Same order of neurons without their answers: shared initialisation. Some layers only: partial reuse."""
+def _signs(value: float, by_layer: dict[int, float], placed: Placed, *, by_tokens: bool) -> tuple[Sign, ...]:
+    """Same order of neurons without their answers: shared initialisation. Some layers only: partial reuse.
+
+    Angles lose single layers of plain fine-tunes (measured: gpt2), so they tell nothing of layers that are gone.
+    """
     exact, signs = _exact(placed), []
     if exact is not None and exact.p <= SAME_ORDER and value < GONE:
         detail = "neurons stand in the same order, yet their weights no longer answer alike"
         signs.append(Sign(sign=SignKind.SHARED_INITIALISATION, detail=detail))
     kept, gone = (sum(test) for test in zip(*((a > 0.5, a < GONE) for a in by_layer.values()), strict=True))
-    if min(kept, gone) >= max(1, len(by_layer) // 4):
+    if by_tokens and min(kept, gone) >= max(1, len(by_layer) // 4):
         detail = f"neurons are found again in {kept} of {len(by_layer)} examined layers, and not in {gone}"
         signs.append(Sign(sign=SignKind.PARTIAL_REUSE, detail=detail))
     return tuple(signs)
