@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
@@ -25,7 +24,6 @@ from forensics import (
     Sketch,
     SketchProbe,
     Table,
-    TensorSpec,
     alignment,
     hookimpl,
 )
@@ -37,7 +35,7 @@ SHARE_LEAST = 0.2
 """Of the matrices compared that must correspond: single ones of a shared initialisation may."""
 ROWS_MOST = 60
 NOT_PAIRED = (
-    "coordinates do not correspond (the best layers agree at {:.2f} in place): unrelated, rearranged, or no more than "
+    "coordinates do not correspond ({} of {} sampled matrices agree in place): unrelated, rearranged, or no more than "
     "one initialisation in common; see the probes that align"
 )
 DIRECTIONS = {
@@ -47,29 +45,16 @@ DIRECTIONS = {
 }
 
 
-class Corners:
+@dataclass(kw_only=True)
+class Corners(alignment.BlockSampler):
     """Cuts blocks out of matrices as they go by."""
 
-    def __init__(self, probe: DeltaAnatomy, checkpoint: Checkpoint) -> None:
-        self.probe, self.neurons = probe, 0
-        shape = self.shape = checkpoint.architecture
-        layers = alignment.nested_layers(shape.layers, probe.layers)
-        self.sampler = alignment.BlockSampler(shape=shape, roles=ROLES, layers=layers, experts=probe.experts)
-
-    def wants(self, spec: TensorSpec) -> bool:
-        """Big matrices of the sampled layers."""
-        wanted = self.sampler.wants(spec)
-        if wanted and spec.role == "up_proj":
-            self.neurons = max(self.neurons, spec.rows)
-        return wanted
-
-    def see(self, spec: TensorSpec, rows: NDArray[np.float32], start: int) -> None:
-        """Copies a corner."""
-        self.sampler.see(spec, rows, start)
+    probe: DeltaAnatomy
+    neurons: int
 
     def finish(self) -> Sketch:
-        """The blocks, exactly."""
-        blocks = self.sampler.whole()
+        """The blocks, exactly, and the sizes that pruning changes."""
+        blocks = self.whole()
         if not blocks:
             raise Abstain(Reason.MISSING_TENSORS, "no usable matrix in the sampled layers")
         facts = {"depth": self.shape.layers, "width": self.shape.width, "neurons": self.neurons}
@@ -96,7 +81,15 @@ class DeltaAnatomy(SketchProbe):
 
     def sketcher(self, checkpoint: Checkpoint) -> Corners:
         """A corner of up to 128 x 128 (whole heads) of every big matrix in up to `layers` layers."""
-        return Corners(self, checkpoint)
+        shape = checkpoint.architecture
+        return Corners(
+            shape=shape,
+            roles=ROLES,
+            layers=alignment.nested_layers(shape.layers, self.layers),
+            experts=self.experts,
+            probe=self,
+            neurons=max((spec.rows for spec in checkpoint.specs if spec.role == "up_proj"), default=0),
+        )
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """One minus the median relative delta of the matrices that correspond, 0 to 1, and the story."""
@@ -105,9 +98,9 @@ class DeltaAnatomy(SketchProbe):
         if width != _number(candidate, "width"):
             raise Abstain(Reason.NOT_COMPARABLE, "widths differ, so coordinates cannot be paired by position")
         placed = alignment.place(first, second, ROLES)
-        deltas, met, best = _deltas(placed, first, second, in_place=depths[0] == depths[1])
+        deltas, met = _deltas(placed, first, second, in_place=depths[0] == depths[1])
         if len(deltas) <= SHARE_LEAST * met:
-            raise Abstain(Reason.NOT_COMPARABLE, NOT_PAIRED.format(best))
+            raise Abstain(Reason.NOT_COMPARABLE, NOT_PAIRED.format(len(deltas), met))
         outline = alignment.Outline(
             depths=depths,
             neurons=(_number(suspect, "neurons"), _number(candidate, "neurons")),
@@ -149,23 +142,23 @@ def _blocks(sketch: Sketch) -> alignment.Blocks:
 def _number(sketch: Sketch, what: str) -> int:
     """A fact that should be a whole number; −1 where it is none."""
     found = sketch.facts.get(what)
-    return found if isinstance(found, int) else -1
+    return found if isinstance(found, int) and not isinstance(found, bool) else -1
 
 
 def _deltas(
     placed: alignment.Placed, first: alignment.Blocks, second: alignment.Blocks, *, in_place: bool
-) -> tuple[list[alignment.Delta], int, float]:
-    """Differences of all blocks whose units point the same way, the number compared, and the best mean cosine."""
-    deltas, met, best = [], 0, 0.0
+) -> tuple[list[alignment.Delta], int]:
+    """Differences of all blocks whose units point the same way, and the number compared."""
+    deltas: list[alignment.Delta] = []
+    met = 0
     for i, j in placed.pairs(in_place=in_place):
         known = {role: cosine[i, j] for role, cosine in placed.products.items()}
         cosines = {role: float(cosine.mean()) for role, cosine in known.items() if np.isfinite(cosine).all()}
-        best = max(best, *cosines.values())
         roles = [role for role, cosine in cosines.items() if cosine >= CORRESPOND]
         layers = placed.mine[i], placed.theirs[j]
         deltas += [alignment.delta_of(pair) for pair in alignment.met(first, second, [layers], roles)]
         met += len(alignment.met(first, second, [layers], tuple(cosines)))
-    return deltas, met, best
+    return deltas, met
 
 
 def _table(deltas: list[alignment.Delta]) -> Table:

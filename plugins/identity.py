@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
@@ -30,7 +29,6 @@ from forensics import (
     Sketch,
     SketchProbe,
     Table,
-    TensorSpec,
     alignment,
     hookimpl,
 )
@@ -45,37 +43,21 @@ SUMMARY = (
     "In place, the {} matrices of {} layers agree at {:.2f}; unrelated models and permuted copies lie near 0"
 )
 ODDS = ", and agreement this strong has probability at most {:.1g} if nothing is shared"
-COLUMNS = ("suspect layer", "candidate layer")
 FIGURES = ("equal entries", "equal signs", "relative delta")
 
 Sides = tuple["alignment.Blocks", "alignment.Blocks"]
 
 
-class Corners:
+@dataclass(kw_only=True)
+class Corners(alignment.BlockSampler):
     """Cuts blocks out of matrices as they go by."""
 
-    def __init__(self, probe: InPlace, checkpoint: Checkpoint) -> None:
-        self.probe = probe
-        shape = self.shape = checkpoint.architecture
-        self.rotary = alignment.rotary_dimensions(
-            checkpoint.config, declared=shape.declared, rope=shape.rope, head_dim=shape.head_dim
-        )
-        layers = alignment.nested_layers(shape.layers, probe.layers)
-        self.sampler = alignment.BlockSampler(
-            shape=shape, roles=probe.roles, layers=layers, experts=probe.experts
-        )
-
-    def wants(self, spec: TensorSpec) -> bool:
-        """The probe's matrices in the sampled layers."""
-        return self.sampler.wants(spec)
-
-    def see(self, spec: TensorSpec, rows: NDArray[np.float32], start: int) -> None:
-        """Copies a corner."""
-        self.sampler.see(spec, rows, start)
+    probe: InPlace
+    rotary: int | None
 
     def finish(self) -> Sketch:
         """The blocks, exactly, and the geometry of heads."""
-        blocks, shape = self.sampler.whole(), self.shape
+        blocks, shape = self.whole(), self.shape
         if not blocks:
             raise Abstain(Reason.MISSING_TENSORS, "no usable matrix of that kind in the sampled layers")
         return self.probe.sketch(
@@ -109,7 +91,17 @@ class InPlace(SketchProbe):
 
     def sketcher(self, checkpoint: Checkpoint) -> Corners:
         """A corner of up to 128 x 128 (whole heads) of every such matrix in up to `layers` layers."""
-        return Corners(self, checkpoint)
+        shape = checkpoint.architecture
+        return Corners(
+            shape=shape,
+            roles=self.roles,
+            layers=alignment.nested_layers(shape.layers, self.layers),
+            experts=self.experts,
+            probe=self,
+            rotary=alignment.rotary_dimensions(
+                checkpoint.config, declared=shape.declared, rope=shape.rope, head_dim=shape.head_dim
+            ),
+        )
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """Mean cosine in place, −1 to 1, and the exact test."""
@@ -123,36 +115,27 @@ class InPlace(SketchProbe):
         pairs = placed.pairs(in_place=in_place)
         if not pairs:
             raise Abstain(Reason.NOT_COMPARABLE, f"no {self.matrices} matrices of equal shape to compare")
-        exact = self._exact(placed, sides, _heads(suspect, candidate), in_place=in_place)
-        found = {i: float(placed.similarity[i, j]) for i, j in pairs}
-        value = float(np.clip(np.mean(list(found.values())), -1.0, 1.0))
+        flips = self.flips(placed, sides, _heads(suspect, candidate))
+        found = alignment.exact_in_place(
+            placed, sides, flips, in_place=in_place, draws=self.draws, seed=self.seed
+        )
+        exact = (
+            None if found is None else Exact(p=found[0], null_hypothesis=NULL + self.null, method=found[1])
+        )
+        by_layer = {i: float(placed.similarity[i, j]) for i, j in pairs}
+        value = float(np.clip(np.mean(list(by_layer.values())), -1.0, 1.0))
         said = SUMMARY.format(self.matrices, len(pairs), value)
         return Measurement(
             value=value,
             quantity="mean cosine of the same head dimension or neuron in both models, −1 to 1",
             summary=f"{said}{ODDS.format(exact.p) if exact else ''}.",
             group=self.group,
-            layers=tuple(found.get(i) for i in range(len(placed.mine))),
+            layers=tuple(by_layer.get(i) for i in range(len(placed.mine))),
             exact=exact,
-            facts={
-                "width": _number(suspect, "width"), "layers_compared": len(pairs), "same_depth": in_place,
-            },
+            facts={"width": _number(suspect, "width"), "layers_compared": len(pairs), "same_depth": in_place},
             tables=(_table(placed, pairs, sides),),
             signs=_signs(value, exact),
         )  # fmt: skip
-
-    def _exact(
-        self, placed: alignment.Placed, sides: Sides, heads: alignment.Heads, *, in_place: bool
-    ) -> Exact | None:
-        """The p-value by this probe's symmetries; None where there are none to use."""
-        flips = self.flips(placed, sides, heads)
-        if flips is None:
-            return None
-        if in_place:
-            found = alignment.tested_in_place(placed, sides, flips, draws=self.draws, seed=self.seed)
-        else:
-            found = alignment.tested_all_pairs(placed, flips)
-        return None if found is None else Exact(p=found[0], null_hypothesis=NULL + self.null, method=found[1])
 
     def flips(self, placed: alignment.Placed, sides: Sides, heads: alignment.Heads) -> alignment.Flips | None:
         """What a pair of layers contributes per independent symmetry, or None where there are none."""
@@ -229,7 +212,7 @@ def _blocks(sketch: Sketch, roles: tuple[str, ...]) -> alignment.Blocks:
 def _number(sketch: Sketch, what: str) -> int:
     """A fact that should be a whole number; −1 where it is none."""
     found = sketch.facts.get(what)
-    return found if isinstance(found, int) else -1
+    return found if isinstance(found, int) and not isinstance(found, bool) else -1
 
 
 def _heads(suspect: Sketch, candidate: Sketch) -> alignment.Heads:
@@ -253,10 +236,9 @@ def _signs(value: float, exact: Exact | None) -> tuple[Sign, ...]:
 
 def _table(placed: alignment.Placed, pairs: list[tuple[int, int]], sides: Sides) -> Table:
     """One row per pair of layers: cosine in place of each matrix, then equal entries and signs, and relative delta."""
+    columns = ("suspect layer", "candidate layer", *placed.products, *FIGURES)
     rows = alignment.plain_rows(placed, pairs, sides)
-    return Table(
-        title="Cosine of the same units in place", columns=(*COLUMNS, *placed.products, *FIGURES), rows=rows
-    )
+    return Table(title="Cosine of the same units in place", columns=columns, rows=rows)
 
 
 @hookimpl

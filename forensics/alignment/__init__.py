@@ -36,9 +36,8 @@ from forensics.alignment.in_place_tests import (
     Flips,
     Heads,
     attention_flips,
+    exact_in_place,
     neuron_flips,
-    tested_all_pairs,
-    tested_in_place,
 )
 from forensics.alignment.kernels import (
     centre,
@@ -136,6 +135,7 @@ __all__ = [
     "dispersion",
     "distinct",
     "evenly_spaced",
+    "exact_in_place",
     "explained",
     "fisher",
     "flatten",
@@ -187,8 +187,6 @@ __all__ = [
     "stack",
     "stratified_z",
     "swap_contrasts",
-    "tested_all_pairs",
-    "tested_in_place",
     "token_key",
     "trace_test",
     "unbiased_cka",

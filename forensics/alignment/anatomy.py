@@ -85,8 +85,8 @@ def anatomy(deltas: Sequence[Delta], outline: Outline) -> Anatomy:
     whole = not told.grounds
     if not _same(told, deltas, whole=whole) and not _cast(told, deltas, whole=whole):
         _upcycled(told, deltas)
-        rounded = _quantised(told, deltas)
-        zeroed = _zeroed(told, deltas)
+        gridded, rounded = _quantised(told, deltas)
+        zeroed = _zeroed(told, deltas, gridded)
         if not rounded and not zeroed:
             _trained(told, deltas)
     return told
@@ -164,8 +164,8 @@ def _upcycled(told: Anatomy, deltas: Sequence[Delta]) -> None:
             told.arrows.append((child, ground))
 
 
-def _quantised(told: Anatomy, deltas: Sequence[Delta]) -> bool:
-    """A grid on one side that the other side does not have; True if that side is nothing but the other rounded to it."""
+def _quantised(told: Anatomy, deltas: Sequence[Delta]) -> tuple[int | None, bool]:
+    """Which side alone lies on a grid, and whether it is nothing but the other side rounded to it."""
     chosen = [deltas[k] for k in np.unique(np.linspace(0, len(deltas) - 1, LOOKED_AT).astype(int))]
     blocks = [(delta.met.first, delta.met.second) for delta in chosen]
     grids = [[lattice_of(pair[side]) for pair in blocks] for side in (0, 1)]
@@ -174,7 +174,7 @@ def _quantised(told: Anatomy, deltas: Sequence[Delta]) -> bool:
         if grid is not None:
             told.figures[f"grid_of_{side}"] = grid.words()
     if (usual[0] is None) == (usual[1] is None):
-        return False
+        return None, False
     child = 0 if usual[0] is not None else 1
     grid = usual[child]
     assert grid is not None
@@ -192,8 +192,8 @@ def _quantised(told: Anatomy, deltas: Sequence[Delta]) -> bool:
     told.say("quantised", ground)
     if share >= ROUNDED and EVEN[0] <= spread <= EVEN[1]:
         told.arrows.append((child, f"{ground}, whose values fill the grid's cells evenly"))
-        return True
-    return False
+        return child, True
+    return child, False
 
 
 def _usual(found: Sequence[Lattice | None]) -> Lattice | None:
@@ -204,8 +204,8 @@ def _usual(found: Sequence[Lattice | None]) -> Lattice | None:
     return max(grids, key=lambda one: (grids.count(one), one.group, -one.bits))
 
 
-def _zeroed(told: Anatomy, deltas: Sequence[Delta]) -> bool:
-    """Zeros on one side only; True if nothing else differs."""
+def _zeroed(told: Anatomy, deltas: Sequence[Delta], gridded: int | None) -> bool:
+    """Zeros on one side only; True if nothing else differs. No direction if the other side alone lies on a grid."""
     for child in (0, 1):
         share = float(np.median([delta.zeros[child] for delta in deltas]))
         if share < EMPTIED:
@@ -213,7 +213,7 @@ def _zeroed(told: Anatomy, deltas: Sequence[Delta]) -> bool:
         told.figures[f"zeros_of_{SIDES[child]}_only"] = share
         ground = f"{share:.0%} of the weights are zero in the {SIDES[child]} only"
         told.say("pruned", ground)
-        if float(np.median([delta.filled[child] for delta in deltas])) > LARGE:
+        if gridded != 1 - child and float(np.median([delta.filled[child] for delta in deltas])) > LARGE:
             told.arrows.append((child, f"{ground}, larger ones than what changed elsewhere"))
         return float(np.median([delta.equal + delta.zeros[child] for delta in deltas])) > 0.99
     return False

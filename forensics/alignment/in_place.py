@@ -30,14 +30,20 @@ def layers_of(blocks: Blocks, roles: tuple[str, ...]) -> list[int]:
 
 
 def directions_in(role: str, block: Floats32) -> Floats:
-    """A block's units as rows of unit length: head dimensions, or neurons less their mean; zero rows stay zero."""
-    units = np.asarray(block.T if role in {"o_proj", "down_proj"} else block, np.float64)
-    if role in MLP:
-        units = units - units.mean(axis=0)
-    largest = np.abs(units).max(axis=1, keepdims=True)
-    units = units / np.where(largest > 0.0, largest, 1.0)
-    lengths = np.linalg.norm(units, axis=1, keepdims=True)
-    return np.asarray(units / np.where(lengths > 0.0, lengths, 1.0), np.float64)
+    """A block's units as rows of unit length: head dimensions, or neurons less their mean direction; zero stays zero.
+
+    Neurons are scaled before their mean is taken, so that a single huge one cannot decide it.
+    """
+    units = _unit(np.asarray(block.T if role in {"o_proj", "down_proj"} else block, np.float64))
+    return _unit(units - units.mean(axis=0)) if role in MLP else units
+
+
+def _unit(rows: Floats) -> Floats:
+    """Rows of unit length; a row without direction stays zero."""
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    rows = rows / np.where(largest > 0.0, largest, 1.0)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0.0, lengths, 1.0), np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,3 +167,22 @@ def tested_all_pairs(placed: Placed, flips: Flips) -> tuple[float, str] | None:
     return floored(min(bounds) * len(tried)), (
         f"least Chernoff bound over {len(tried)} pairs of layers, times their number, for depths differ; no draws"
     )
+
+
+def exact_in_place(
+    placed: Placed,
+    sides: tuple[Blocks, Blocks],
+    flips: Flips | None,
+    *,
+    in_place: bool,
+    draws: int,
+    seed: int,
+) -> tuple[float, str] | None:
+    """The one that fits: layers by number where depths are equal, else all pairs; None without symmetries."""
+    if flips is None:
+        return None
+    return (
+        tested_in_place(placed, sides, flips, draws=draws, seed=seed)
+        if in_place
+        else tested_all_pairs(placed, flips)
+    )

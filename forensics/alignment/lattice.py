@@ -61,6 +61,7 @@ def rounding_steps(block: Floats32 | Floats, name: str) -> Floats:
     """Distance between neighbouring numbers of a format at every entry."""
     mantissa, least, _ = FORMATS.get(name, (23, -126, 0.0))
     _, exponent = np.frexp(block.astype(np.float64))
+    exponent = np.where(block == 0, least, exponent)
     return np.asarray(np.ldexp(1.0, np.maximum(exponent - 1, least) - mantissa), np.float64)
 
 
@@ -106,23 +107,40 @@ class Lattice:
 
 
 def lattice_of(block: Floats32) -> Lattice | None:
-    """The coarsest grid with the largest groups that `block`'s entries other than zero lie on; None for free ones."""
+    """The grid that a block's entries other than zero lie on, with the largest groups that need no more bits."""
+    return _codes(block, turned=False) or _codes(block.T, turned=True) or _whole(block) or _steps(block)
+
+
+def _codes(values: Floats32, *, turned: bool) -> Lattice | None:
+    """Few distinct values per group: the fewest bits, then the largest groups."""
+    found = []
+    for size in SCOPES:
+        groups = [group for group, _ in _groups(values, size)]
+        if groups:
+            distinct = float(np.median([np.unique(group).size for group in groups]))
+            if 2 <= distinct <= min(CODES, float(np.median([group.size for group in groups])) / 2):
+                found.append(Lattice(kind="codes", group=size, bits=_bits(distinct), turned=turned))
+    return min(found, key=lambda one: one.bits, default=None)
+
+
+def _whole(block: Floats32) -> Lattice | None:
+    """Few distinct values over the whole block, as of 8-bit floats under one scale."""
+    distinct = np.unique(block).size
+    if not 2 <= distinct <= EIGHT_BIT or distinct * 16 > np.count_nonzero(block):
+        return None
+    return Lattice(kind="codes", group=-1, bits=_bits(distinct))
+
+
+def _steps(block: Floats32) -> Lattice | None:
+    """Multiples of one step per group."""
     for turned in (False, True):
-        values = block.T if turned else block
         for size in SCOPES:
-            groups = _groups(values, size)
-            distinct = float(np.median([np.unique(group).size for group, _ in groups] or [0]))
-            entries = float(np.median([group.size for group, _ in groups] or [0]))
-            if 2 <= distinct <= min(CODES, entries / 2):
-                return Lattice(kind="codes", group=size, bits=_bits(distinct), turned=turned)
-        for size in SCOPES:
-            peaks = [(_peak(group), np.ptp(group)) for group, _ in _groups(values, size)]
+            peaks = [
+                (_peak(group), np.ptp(group)) for group, _ in _groups(block.T if turned else block, size)
+            ]
             if peaks and np.mean([height for (height, _), _ in peaks]) > PEAK:
                 steps = float(np.median([frequency * span for (_, frequency), span in peaks]))
                 return Lattice(kind="steps", group=size, bits=_bits(steps + 1.0), turned=turned)
-    distinct = np.unique(block).size
-    if 2 <= distinct <= EIGHT_BIT and distinct * 16 <= np.count_nonzero(block):
-        return Lattice(kind="codes", group=-1, bits=_bits(distinct))
     return None
 
 
