@@ -139,6 +139,8 @@ class Opinion:
     population: str = ""
     cllr: float | None = None
     """Out-of-fold cost of the fusion used, in bits; 1 is uninformative."""
+    exact: Exact | None = None
+    """The exact tests against this candidate combined into one; `p_holm` is corrected over candidates and controls."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

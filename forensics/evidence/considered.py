@@ -20,8 +20,8 @@ class Considered:
     """Probe id and sign."""
     smallest_p: float | None
     """Of all exact tests against this candidate, uncorrected; None without any."""
-    smallest_holm: float | None
-    """The same, corrected over the case."""
+    combined_holm: float | None
+    """The exact p-values of our own probes combined, corrected over candidates and controls."""
     coverage: float | None
     identical: bool
     """Whether the suspect's weight files are the candidate's, byte for byte."""

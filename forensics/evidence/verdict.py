@@ -239,7 +239,7 @@ def _because(
     if verdict == "independent" and case.fused is not None:
         return f"{opening}{_weight_words(case.fused)}, nearly everything was read and no exact test objects."
     unmet = next((ground.found for ground in for_it if not ground.met), "")
-    if case.smallest_holm is not None and case.smallest_holm <= at.group_exact_p:
+    if case.combined_holm is not None and case.combined_holm <= at.group_exact_p:
         opening += "they share ancestry or initialisation; derivation is not shown: "
     elif case.fused is not None and case.fused.log10_lr < 0:
         unmet = next((ground.found for ground in against if not ground.met), unmet)

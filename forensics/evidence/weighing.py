@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from forensics.evidence.considered import Considered
-from forensics.evidence.exact import enter_exact
+from forensics.evidence.exact import combined, enter_exact
 from forensics.evidence.fusion import Fused, fuse
 from forensics.evidence.library import Reference, accepted, load_reference
 from forensics.evidence.signs import gathered
 from forensics.evidence.speaking import listen
 from forensics.evidence.verdict import conclude
 from forensics.evidence.withholding import withheld
-from forensics.readings import Measurement
+from forensics.readings import Exact, Measurement
 from forensics.records import Case, Finding, Opinion, Population, Subject
 from forensics.subjects import OTHER_WEIGHTS, WEIGHTS
 
@@ -45,9 +45,14 @@ def weigh(
     Controls are judged first, because a control that comes out derived withdraws `derived` from candidates.
     """
     weighed = [_weighed(finding, reference) for finding in enter_exact(findings)]
-    controls = tuple(_opinion(label, weighed, subjects, reference, ()) for label in case.controls)
+    exact = combined(weighed, (*case.candidates, *case.controls))
+    controls = tuple(
+        _opinion(label, weighed, subjects, reference, (), exact.get(label)) for label in case.controls
+    )
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
-    opinions = tuple(_opinion(label, weighed, subjects, reference, alarms) for label in case.candidates)
+    opinions = tuple(
+        _opinion(label, weighed, subjects, reference, alarms, exact.get(label)) for label in case.candidates
+    )
     return Weighed(
         findings=tuple(weighed),
         opinions=opinions,
@@ -87,6 +92,7 @@ def _opinion(
     subjects: Sequence[Subject],
     reference: Reference,
     alarms: tuple[str, ...],
+    pooled: Exact | None,
 ) -> Opinion:
     """What follows for one candidate or control from its findings."""
     own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
@@ -110,7 +116,7 @@ def _opinion(
         voices=listen([f for f in own if _is_the_instrument(f, reference)], table, reference.thresholds),
         signs=gathered(own, reference.thresholds),
         smallest_p=min((found.p for found in exact), default=None),
-        smallest_holm=_smallest_bundled(own),
+        combined_holm=None if pooled is None else pooled.p_holm,
         coverage=_coverage(suspect),
         layer_coverage=_layer_coverage(suspect),
         identical=_identical(suspect, examined),
@@ -122,13 +128,7 @@ def _opinion(
         population=population,
         remarks=remarks,
     )
-    return conclude(considered, reference.thresholds, reference.scale)
-
-
-def _smallest_bundled(findings: Sequence[Finding]) -> float | None:
-    """Smallest corrected exact p among our own probes: a stranger's may restrain a verdict, not state one."""
-    found = [f.exact.p_holm for f in findings if f.exact is not None and f.probe.origin.bundled]
-    return min((p for p in found if p is not None), default=None)
+    return replace(conclude(considered, reference.thresholds, reference.scale), exact=pooled)
 
 
 def _other_weights(suspect: Subject | None) -> tuple[str, ...]:

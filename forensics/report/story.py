@@ -68,6 +68,9 @@ def _opinion(answer: view.Answer, suspect: str, writer: Writer) -> None:
     writer.item(f"[{answer.tag}] {opinion.candidate}: {view.verdict(opinion)}", bullet="")
     writer.pair("log10 LR", view.ratio(opinion))
     writer.pair("in words", opinion.band)
+    if opinion.exact is not None:
+        holm = "" if opinion.exact.p_holm is None else f"; Holm {numbers.p_value(opinion.exact.p_holm)}"
+        writer.pair("exact tests", f"p {numbers.p_value(opinion.exact.p)}{holm}; {opinion.exact.method}")
     writer.pair("says", view.sentence(opinion, suspect))
     writer.pair("because", opinion.because)
     writer.pair("not meaning", opinion.not_meaning)

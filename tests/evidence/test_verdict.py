@@ -36,11 +36,11 @@ def voice(group: Group, share: float | None = 1.0, *, speaks: bool = True) -> Vo
 
 BOTH = (voice(Group.ATTENTION), voice(Group.MLP))
 CHILD = Considered(
-    candidate="base", fused=fused(1.2, 0.8, 1.3), voices=BOTH, signs=(), smallest_p=1e-12, smallest_holm=1e-11,
+    candidate="base", fused=fused(1.2, 0.8, 1.3), voices=BOTH, signs=(), smallest_p=1e-12, combined_holm=1e-11,
     coverage=0.6, identical=False, derived_controls=(),
 )  # fmt: skip
 STRANGER = replace(
-    CHILD, fused=fused(-1.2, -1.3, -0.4), smallest_p=0.2, smallest_holm=1.0, coverage=0.95,
+    CHILD, fused=fused(-1.2, -1.3, -0.4), smallest_p=0.2, combined_holm=1.0, coverage=0.95,
     voices=tuple(voice(v.group, 0.0, speaks=False) for v in BOTH),
 )  # fmt: skip
 
@@ -149,14 +149,14 @@ def test_one_unmet_rule_takes_independent_away(changed: dict[str, Any]) -> None:
 
 def test_independent_withstands_absent_tests_and_alarmed_controls() -> None:
     """A case without exact tests may be independent, and an alarmed control does not turn a stranger away."""
-    assert verdict(STRANGER, smallest_p=None, smallest_holm=None, derived_controls=("c",)) == "independent"
+    assert verdict(STRANGER, smallest_p=None, combined_holm=None, derived_controls=("c",)) == "independent"
 
 
 def test_exact_rejection_without_derivation_is_said_in_words() -> None:
     """An exact rejection without rule 2 reads as shared ancestry or initialisation, derivation not shown."""
     found = opinion(CHILD, voices=BOTH[:1])
     assert found.because.startswith("They share ancestry or initialisation; derivation is not shown")
-    weaker = opinion(CHILD, voices=BOTH[:1], smallest_holm=1e-5)
+    weaker = opinion(CHILD, voices=BOTH[:1], combined_holm=1e-5)
     assert "share ancestry" not in weaker.because
 
 
@@ -201,9 +201,9 @@ def test_withheld_opinion_says_only_why() -> None:
 
 def test_reason_comes_first() -> None:
     """An inconclusive opinion gives the first rule that stands in the way, on the side the weight leans to."""
-    assert opinion(CHILD, fused=None, smallest_holm=None).because.startswith("Weight: no calibrated probe")
+    assert opinion(CHILD, fused=None, combined_holm=None).because.startswith("Weight: no calibrated probe")
     assert "coverage" in opinion(STRANGER, coverage=0.7).because.lower()
-    assert "tensor groups" in opinion(CHILD, voices=(), smallest_holm=None).because.lower()
+    assert "tensor groups" in opinion(CHILD, voices=(), combined_holm=None).because.lower()
 
 
 def test_without_weight_nothing_is_stated() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.checkpoint.folder import PICKLES
+from forensics.evidence.exact import combined
 from forensics.evidence.library import assemble, load_reference
 from forensics.evidence.weighing import Weighed, weigh
 from forensics.readings import Exact, Group, SignKind
@@ -261,3 +262,55 @@ def test_a_sketch_is_believed_in_words_only() -> None:
     opinion = shipped(*ours, digest="ab", forms=("checkpoint", "sketch")).opinions[0]
     assert opinion.relation != "identical"
     assert any("known by a sketch only" in line for line in opinion.grounds)
+
+
+def exactly(ps: list[float], candidate: str = "base") -> list[Finding]:
+    """The three common probes with these exact p-values."""
+    plain = findings_at(0.5, candidate)
+    return [
+        replace(one, outcome=measurement(one.probe.id, 0.5, exact=exact(p)))
+        for one, p in zip(plain, ps, strict=True)
+    ]
+
+
+def test_exact_p_values_of_a_candidate_are_combined() -> None:
+    """One p per candidate by Bonferroni over its own tests, then Holm over candidates, floored and never above one."""
+    labels = ("a", "b", "c")
+    findings = exactly([1e-12] * 3, "a") + exactly([0.01, 0.5, 0.9], "b") + exactly([0.6, 0.7, 0.8], "c")
+    found = weigh(findings, subjects(labels), case(labels), reference()).opinions
+    assert [o.exact and (round(o.exact.p, 14), round(o.exact.p_holm or 0, 14)) for o in found] == [
+        (3e-12, 9e-12), (0.03, 0.06), (1.0, 1.0),
+    ]  # fmt: skip
+    assert found[0].exact is not None
+    assert "Bonferroni over 3" in found[0].exact.method
+    assert weighed(findings_at(0.5)).opinions[0].exact is None
+
+
+def test_no_strangers_p_value_is_combined() -> None:
+    """The exact p of a probe that is not ours never states shared ancestry."""
+    strange = finding("strange", measurement("strange", 0.0, exact=exact(1e-12)))
+    strange = replace(
+        strange, probe=replace(strange.probe, origin=replace(strange.probe.origin, bundled=False))
+    )
+    opinion = weighed([*exactly([0.2, 0.3, 0.4]), strange]).opinions[0]
+    assert opinion.exact is not None
+    assert round(opinion.exact.p, 9) == 0.6
+    assert "share ancestry" not in opinion.because
+
+
+def test_combined_p_is_conservative_under_any_dependence() -> None:
+    """Independent, equal or opposed uniform p-values: the combined p is below α at most α of the time, and noise."""
+    draws = [random.Random(seed).random() for seed in range(4000)]
+    others = [random.Random(-seed - 1).random() for seed in range(4000)]
+    for second in (draws, [1 - p for p in draws], others):
+        low = [weighed_p(max(p, 1e-12), max(q, 1e-12)) <= 0.1 for p, q in zip(draws, second, strict=True)]
+        assert sum(low) <= 0.1 * 4000 + 3 * math.sqrt(4000 * 0.09)
+
+
+def weighed_p(p: float, q: float) -> float:
+    """The combined p of two tests."""
+    pair = [
+        replace(finding(probe, 0.5), exact=exact(value))
+        for probe, value in (("mlp-like", p), ("gains-like", q))
+    ]
+    return combined(pair, ["base"])["base"].p
