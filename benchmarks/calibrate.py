@@ -27,15 +27,13 @@ from forensics.evidence.population import COLUMNS, ReferenceTable, rows_digest, 
 from forensics.evidence.thresholds import load_thresholds
 from forensics.evidence.transforms import Transform
 
-FUSED: dict[str, Transform] = {
-    "activation-overlap": Transform(kind="atanh", low=-0.99, high=0.99),
-    "attention-circuits": Transform(kind="atanh", low=-0.99, high=0.99),
-    "neuron-match": Transform(kind="atanh", low=-0.99, high=0.99),
-    "norm-gains": Transform(kind="atanh", low=-0.99, high=0.99),
-    "qkv-bias": Transform(kind="atanh", low=-0.99, high=0.99),
-    "weight-std": Transform(kind="atanh", low=-0.99, high=0.99),
-}
-"""Probes that may be fused; all read correlations. What speaks of files rather than weights never is."""
+FUSED = ("activation-overlap", "attention-circuits", "neuron-match", "norm-gains", "qkv-bias", "weight-std")
+"""Probes that may be fused. What speaks of files rather than weights never is."""
+BESIDE = ("attention-channels", "depth-curves", "near-init-rows", "residual-basis")
+"""Probes with a weight of their own that are never fused: embeddings are reused on their own and by one initialisation,
+curves over depth have their vote in weight-std, channels of attention read what its circuits read."""
+TRANSFORM = Transform(kind="atanh", low=-0.99, high=0.99)
+"""Of every reading: all are correlations, or rates that behave like one."""
 ANCHORS = ("attention-circuits", "neuron-match")
 """One of these must have spoken before anything is fused: the others alone separate the zoo better than real models."""
 CALIBRATED_ELSEWHERE = {"weight-std"}
@@ -93,9 +91,10 @@ def reference(
 ) -> dict[str, Any]:
     """The content of the reference file; SystemExit if the population cannot carry an opinion."""
     fusion = {
-        "probes": {probe: FUSED[probe].as_json() for probe in probes},
+        "probes": {probe: TRANSFORM.as_json() for probe in probes},
         "seed": SEED,
         "draws": DRAWS,
+        "beside": [probe for probe in BESIDE if probe in probes],
         "anchors": [probe for probe in ANCHORS if probe in probes],
         "versions": {probe: versions[probe] for probe in probes},
         "columns": list(COLUMNS),
@@ -218,7 +217,9 @@ def main() -> None:
     bench = bench_for(given.zoo, given.cache or given.zoo / "measured")
     lines = measured(bench, zoo.pairs, given.jobs)
     probes = [
-        probe for probe in sorted(FUSED) if any("value" in line["readings"].get(probe, {}) for line in lines)
+        probe
+        for probe in sorted((*FUSED, *BESIDE))
+        if any("value" in line["readings"].get(probe, {}) for line in lines)
     ]
     rows = table_rows(zoo, lines, probes)
     versions = {probe.id: probe.version for probe in bench.probes()}

@@ -100,6 +100,7 @@ def _kept(measured: Measurement) -> Reading:
     layers = [layer for layer in measured.layers if layer is not None]
     return {
         "value": measured.value,
+        "group": measured.group.value if measured.group else None,
         "layers": list(measured.layers),
         "peak": max(layers) if layers else None,
         "p": measured.exact.p if measured.exact else None,

@@ -5,7 +5,10 @@ of a layer are exchangeable if nothing is shared, so this p is exact (φ_CSW of 
 Anywhere: each neuron's two legs (gate and up; up and down without a gate) answer to the embeddings of shared
 tokens, each leg is matched by assignment on its own, and A is the rate at which both find the same partner
 (weights-only φ_MATCH, methods §4.3 P2). Unrelated models agree a little because they share concepts, hence A is
-judged against unrelated models only.
+judged against unrelated models only. Where tokens find nothing (another vocabulary, re-trained embeddings), the
+angles among a layer's neurons are asked, which need no vocabulary and hold in any basis (alignment/neuron_graph);
+the larger of the two is the reading. Row cosines in the unchanged basis are no third route: two trainings from one
+initialisation are expected to agree in them (not measured).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from forensics import (
     Group,
     Measurement,
     Reason,
+    Scalar,
     Series,
     Sign,
     SignKind,
@@ -68,13 +72,15 @@ class Neurons:
         self.probe, self.checkpoint = probe, checkpoint
         shape = self.shape = checkpoint.architecture
         anchors = checkpoint.anchors(probe.anchors)
-        if anchors is None:
-            raise Abstain(Reason.MISSING_TENSORS, "no tokenizer or no token embeddings")
-        self.hashes, self.inputs = alignment.usable_anchors(
-            anchors.hashes, anchors.rows, subtract_mean=shape.norm == "layer"
-        )
-        if len(self.hashes) < SHARED_LEAST:
-            raise Abstain(Reason.TOO_SMALL, f"{len(self.hashes)} usable anchors, {SHARED_LEAST} needed")
+        self.hashes, self.inputs = np.zeros(0, np.uint64), np.zeros((0, shape.width or 0), np.float32)
+        if anchors is not None:
+            hashes, inputs = alignment.usable_anchors(
+                anchors.hashes, anchors.rows, subtract_mean=shape.norm == "layer"
+            )
+            if len(hashes) >= SHARED_LEAST:
+                self.hashes, self.inputs = hashes, inputs
+        if not self.inputs.shape[1]:
+            raise Abstain(Reason.MISSING_TENSORS, "no width")
         self.examined = alignment.evenly_spaced(shape.layers, probe.layers)
         width = self.inputs.shape[1]
         generator = np.random.Generator(np.random.PCG64([probe.seed, width]))
@@ -87,6 +93,7 @@ class Neurons:
             least=NEURONS_LEAST,
             outputs=not shape.glu,
             subtract_mean=shape.norm == "layer",
+            graph=min(probe.graph, alignment.GRAPH_MOST),
         )
 
     def wants(self, spec: TensorSpec) -> bool:
@@ -158,20 +165,21 @@ class NeuronMatch(SketchProbe):
     """Matches MLP neurons in place and by what they answer to shared tokens."""
 
     id: ClassVar[str] = "neuron-match"
-    version: ClassVar[str] = "1.1"
+    version: ClassVar[str] = "2.0"
     title: ClassVar[str] = "MLP neurons matched one by one"
     measures: ClassVar[str] = (
         "How often both weight vectors of a neuron, matched separately, find the same counterpart in the other "
         "model, judged against unrelated models; and, exactly, whether neurons stand in the same order. "
         "Retrained or replaced MLPs defeat it."
     )
-    needs: ClassVar[str] = "MLP matrices, token embeddings, tokenizer"
+    needs: ClassVar[str] = "MLP matrices; token embeddings and tokenizer where there are any"
     expected: ClassVar[str] = "Derived: agreement near 1, permuted or not; unrelated: a few hundredths."
     layers: int = 12
     neurons: int = 384
     anchors: int = 512
     experts: int = 8
     projection: int = 64
+    graph: int = 192
     seed: int = 20260
 
     def first_look(self) -> NeuronMatch:
@@ -187,12 +195,7 @@ class NeuronMatch(SketchProbe):
         if suspect.facts.get("glu") != candidate.facts.get("glu"):
             raise Abstain(Reason.NOT_COMPARABLE, "only one side has gated MLPs")
         mine, theirs = _units(suspect), _units(candidate)
-        keep = alignment.shared_positions(suspect.arrays["hashes"], candidate.arrays["hashes"])
-        if len(keep[0]) < SHARED_LEAST:
-            raise Abstain(Reason.NO_SHARED_TOKENS, f"{len(keep[0])} shared anchors, {SHARED_LEAST} needed")
-        matches = alignment.match_depths(mine, theirs, keep, NEURONS_LEAST)
-        if not matches:
-            raise Abstain(Reason.NOT_INFORMATIVE, "too few neurons answer to the shared tokens")
+        matches, facts = _routes(mine, theirs, suspect, candidate)
         same_shape = all(suspect.facts[key] == candidate.facts[key] for key in ("width", "depth"))
         placed = alignment.order_tests(mine, theirs) if same_shape else {}
         value = float(np.mean([match.mean("excess") for match in matches]))
@@ -205,8 +208,8 @@ class NeuronMatch(SketchProbe):
             group=Group.MLP,
             layers=tuple(by_layer.get(layer) for layer in dict.fromkeys(layer for layer, _ in mine)),
             exact=_exact(placed),
-            facts={"width": width, "shared_anchors": len(keep[0]), **alignment.match_figures(matches)},
-            tables=(_table(matches, placed),),
+            facts={"width": width, **facts, **alignment.match_figures(matches)},
+            tables=(_table(matches, placed), *_coverage(matches)),
             series=(
                 Series(
                     panel="Neurons matched",
@@ -217,7 +220,7 @@ class NeuronMatch(SketchProbe):
                     y=tuple(by_layer.values()),
                 ),
             ),
-            signs=_signs(value, by_layer, placed),
+            signs=_signs(value, by_layer, placed, by_tokens=facts["route"] == "tokens"),
         )
 
 
@@ -228,6 +231,48 @@ def _units(sketch: Sketch) -> Units:
     if not units or {"width", "depth"} - set(sketch.facts):
         raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without neurons, or whose arrays do not fit")
     return units
+
+
+def _routes(
+    mine: Units, theirs: Units, suspect: Sketch, candidate: Sketch
+) -> tuple[list[alignment.LayerMatch], dict[str, Scalar]]:
+    """By shared tokens; where these are too few or find nothing, by angles too, and the one that finds more."""
+    keep = alignment.shared_positions(suspect.arrays["hashes"], candidate.arrays["hashes"])
+    facts: dict[str, Scalar] = {"shared_anchors": len(keep[0])}
+    routes: dict[str, list[alignment.LayerMatch]] = {}
+    if len(keep[0]) >= SHARED_LEAST:
+        routes["tokens"] = alignment.match_depths(mine, theirs, keep, NEURONS_LEAST)
+    if _mean(routes.get("tokens", [])) < GONE:
+        glu = suspect.facts.get("glu") is True
+        routes["angles"] = alignment.match_depths_by_angles(mine, theirs, NEURONS_LEAST, glu=glu)
+    routes = {name: matches for name, matches in routes.items() if matches}
+    if not routes:
+        raise Abstain(Reason.NOT_INFORMATIVE, "too few neurons whose counterparts could be sought")
+    facts |= {f"agreement_by_{name}": _mean(matches) for name, matches in routes.items()}
+    best = max(routes, key=lambda name: _mean(routes[name]))
+    return routes[best], facts | {"route": best}
+
+
+def _mean(matches: list[alignment.LayerMatch]) -> float:
+    """Mean excess over matched layers; 0 without any."""
+    return float(np.mean([match.mean("excess") for match in matches])) if matches else 0.0
+
+
+def _coverage(matches: list[alignment.LayerMatch]) -> tuple[Table, ...]:
+    """Where experts are: which unit of the candidate each came from, and how much of its layer it holds."""
+    rows, omitted = alignment.coverage_rows(matches)
+    columns = (
+        "suspect layer",
+        "expert",
+        "candidate layer",
+        "its expert",
+        "agreement",
+        "share of its neurons",
+    )
+    table = Table(
+        title="Experts (-1: the MLP, -2: shared)", columns=columns, rows=tuple(rows), omitted=omitted
+    )
+    return (table,) if rows else ()
 
 
 def _exact(placed: Placed) -> Exact | None:
@@ -253,14 +298,17 @@ def _exact(placed: Placed) -> Exact | None:
     )
 
 
-def _signs(value: float, by_layer: dict[int, float], placed: Placed) -> tuple[Sign, ...]:
-    """Same order of neurons without their answers: shared initialisation. Some layers only: partial reuse."""
+def _signs(value: float, by_layer: dict[int, float], placed: Placed, *, by_tokens: bool) -> tuple[Sign, ...]:
+    """Same order of neurons without their answers: shared initialisation. Some layers only: partial reuse.
+
+    Angles lose single layers of plain fine-tunes (measured: gpt2), so they tell nothing of layers that are gone.
+    """
     exact, signs = _exact(placed), []
     if exact is not None and exact.p <= SAME_ORDER and value < GONE:
         detail = "neurons stand in the same order, yet their weights no longer answer alike"
         signs.append(Sign(sign=SignKind.SHARED_INITIALISATION, detail=detail))
     kept, gone = (sum(test) for test in zip(*((a > 0.5, a < GONE) for a in by_layer.values()), strict=True))
-    if min(kept, gone) >= max(1, len(by_layer) // 4):
+    if by_tokens and min(kept, gone) >= max(1, len(by_layer) // 4):
         detail = f"neurons are found again in {kept} of {len(by_layer)} examined layers, and not in {gone}"
         signs.append(Sign(sign=SignKind.PARTIAL_REUSE, detail=detail))
     return tuple(signs)

@@ -8,7 +8,9 @@ So the test compares signed biases and flips exactly these signs. Magnitudes ent
 no such flip changes, so that a few huge biases cannot decide alone.
 
 Permutations of whole KV groups are symmetries as well. They are left out: every subgroup gives an exact test, and
-sign flips alone have a rigorous closed bound and need no assumption about heads resembling each other.
+sign flips alone have a rigorous closed bound and need no assumption about heads resembling each other. For the same
+reason groups are not searched for: agreement after a search has no exact p, and neuron-match sees what was permuted.
+Models of different depth are paired by one kind of bias and tested on the other (`alignment.cross_depth_pairs`).
 """
 
 from __future__ import annotations
@@ -47,6 +49,11 @@ NULL = (
 ABSENT = (
     "has no Q, K or V biases; most architectures have none, and biases can be dropped or never added, "
     "so absence alone says nothing about descent"
+)
+
+CROSSED = (
+    "; depths differ: layers paired by Q and K for the test of V, and by V for that of Q and K, "
+    "the smaller p doubled"
 )
 
 Floats = NDArray[np.float64]
@@ -114,26 +121,34 @@ class Match:
     """Correlation of magnitudes: high for any two models with rotary embeddings, and no evidence."""
 
 
-def _matches(suspect: Sketch, candidate: Sketch) -> list[Match]:
-    """Every bias both models have in the same layer."""
-    matches = []
-    for kind in KINDS:
-        sides = [alignment.unstack(sketch.arrays, kind) for sketch in (suspect, candidate)]
-        for layer in sorted(sides[0].keys() & sides[1].keys()):
-            a, b = sides[0][layer], sides[1][layer]
-            s, t = alignment.signed_scores(a), alignment.signed_scores(b)
-            lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
-            matches.append(
-                Match(
-                    kind=kind,
-                    layer=layer,
-                    products=s * t,
-                    norm=float(np.linalg.norm(s) * np.linalg.norm(t)),
-                    raw=float(a @ b) / lengths if lengths > 0.0 else 0.0,
-                    magnitudes=alignment.pearson(np.abs(a), np.abs(b)) or 0.0,
-                )
-            )
-    return matches
+def _match(kind: str, layer: int, a: Floats, b: Floats) -> Match:
+    """What two bias vectors say of each other; `layer` is the suspect's."""
+    s, t = alignment.signed_scores(a), alignment.signed_scores(b)
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return Match(
+        kind=kind,
+        layer=layer,
+        products=s * t,
+        norm=float(np.linalg.norm(s) * np.linalg.norm(t)),
+        raw=float(a @ b) / lengths if lengths > 0.0 else 0.0,
+        magnitudes=alignment.pearson(np.abs(a), np.abs(b)) or 0.0,
+    )
+
+
+def _matches(suspect: Sketch, candidate: Sketch) -> list[list[Match]]:
+    """Every bias both models have, in sets that are tested apart.
+
+    In equal depth one set, paired by layer; otherwise V where Q and K agree best, and Q and K where V does.
+    """
+    sides = [{kind: alignment.unstack(s.arrays, kind) for kind in KINDS} for s in (suspect, candidate)]
+    if suspect.facts.get("layers") == candidate.facts.get("layers"):
+        shared = [
+            (kind, n, n) for kind in KINDS for n in sorted(sides[0][kind].keys() & sides[1][kind].keys())
+        ]
+        sets = [shared]
+    else:
+        sets = list(alignment.cross_depth_pairs(*sides))
+    return [[_match(k, i, sides[0][k][i], sides[1][k][j]) for k, i, j in found] for found in sets if found]
 
 
 def pooled(matches: list[Match]) -> float:
@@ -158,7 +173,7 @@ def _shown(matches: list[Match]) -> tuple[Table, tuple[Series, ...]]:
 
 def _common_shape(suspect: Sketch, candidate: Sketch) -> tuple[int, int, int | None]:
     """(KV heads, head dimensions, rotated dimensions) of both; abstains where heads or layers have no counterpart."""
-    for what in ("layers", "heads", "kv_heads", "head_dim"):
+    for what in ("heads", "kv_heads", "head_dim"):
         a, b = suspect.facts.get(what), candidate.facts.get(what)
         if a != b:
             detail = f"{what} differ ({a} and {b}), so biases cannot be paired by position"
@@ -179,7 +194,7 @@ class QkvBias(SketchProbe):
         "Whether the signed biases of Q, K and V agree coordinate by coordinate, against an exact null of sign flips "
         "that respects rotary pairs; defeated by permuting heads or value dimensions, or by dropping biases."
     )
-    needs: ClassVar[str] = "Q, K or V biases in both, with equal heads and depth"
+    needs: ClassVar[str] = "Q, K or V biases in both, with equal heads; all of them where depths differ"
     expected: ClassVar[str] = "derived: 0.5 to 1; unrelated: within 0.1 of 0, however alike the magnitudes"
 
     draws: int = 9999
@@ -196,16 +211,23 @@ class QkvBias(SketchProbe):
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """Pooled signed correlation, and the sign-flip test of its sum."""
         kv_heads, head_dim, rotary = _common_shape(suspect, candidate)
-        matches = _matches(suspect, candidate)
-        if not matches:
-            raise Abstain(Reason.NOT_COMPARABLE, "the two models have no bias of one kind in the same layer")
-        products = [(match.layer, match.kind == "v_bias", match.products) for match in matches]
-        flips = alignment.free_flips(products, kv_heads, alignment.sign_units(head_dim, rotary))
-        if np.count_nonzero(flips) < FEWEST_UNITS:
-            raise Abstain(Reason.TOO_SMALL, f"only {np.count_nonzero(flips)} signs can be flipped freely")
+        sets = _matches(suspect, candidate)
+        if not sets:
+            raise Abstain(
+                Reason.NOT_COMPARABLE, "the two models have no bias of one kind in layers that answer"
+            )
+        units, tests = alignment.sign_units(head_dim, rotary), []
         rng = np.random.Generator(np.random.PCG64(self.seed))
-        test = alignment.sign_flip_test(flips, draws=self.draws, rng=rng)
-        return _measurement(suspect, candidate, matches, test)
+        for matches in sets:
+            products = [(match.layer, match.kind == "v_bias", match.products) for match in matches]
+            flips = alignment.free_flips(products, kv_heads, units)
+            if np.count_nonzero(flips) >= FEWEST_UNITS:
+                tests.append(alignment.sign_flip_test(flips, draws=self.draws, rng=rng))
+        if not tests:
+            raise Abstain(Reason.TOO_SMALL, f"fewer than {FEWEST_UNITS} signs can be flipped freely")
+        best = min(tests, key=lambda test: test.p)
+        matches = [match for found in sets for match in found]
+        return _measurement(suspect, candidate, matches, replace(best, p=min(1.0, best.p * len(sets))))
 
 
 def _measurement(
@@ -216,6 +238,8 @@ def _measurement(
     depth = int(str(suspect.facts["layers"]))
     by_layer = [[m for m in matches if m.layer == layer] for layer in range(depth)]
     method = test.method("joint flips of independent signs", "signs (or bundles of them)")
+    crossed = suspect.facts.get("layers") != candidate.facts.get("layers")
+    method += CROSSED if crossed else ""
     widths = [s.facts.get("width") for s in (suspect, candidate)]
     return Measurement(
         value=value,
@@ -230,6 +254,7 @@ def _measurement(
         facts={
             "width": min(w for w in widths if isinstance(w, int)),
             "bias_vectors": len(matches),
+            "paired_by": "agreement in the other kind (depths differ)" if crossed else "layer",
             "independent_signs": test.units,
             "z": test.z,
             "magnitudes_only_no_evidence": float(np.mean([m.magnitudes for m in matches])),

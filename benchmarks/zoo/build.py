@@ -30,14 +30,21 @@ if TYPE_CHECKING:
 
 
 def save(model: PreTrainedModel, folder: Path, recipe: Recipe, dtype: str) -> None:
+    """Write a recipe's checkpoint, in shards where the recipe says so."""
+    write_checkpoint(model, folder, recipe.tokenizer, dtype, recipe.shard_bytes)
+
+
+def write_checkpoint(
+    model: PreTrainedModel, folder: Path, identifier: str, dtype: str, shard_bytes: int | None = None
+) -> None:
     """Write a complete HF folder; it appears under its name only when it is whole."""
     import torch
 
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     published = copy.deepcopy(model).to(getattr(torch, dtype))
-    published.save_pretrained(part, max_shard_size=recipe.shard_bytes or "5GB")
-    tokenizer(recipe.tokenizer).save_pretrained(part)
+    published.save_pretrained(part, max_shard_size=shard_bytes or "5GB")
+    tokenizer(identifier).save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.zoo.gauges import empty_like, layer_of
 from benchmarks.zoo.training import fresh, is_dense
+from forensics.errors import ForensicsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,10 +41,27 @@ def prune(model: PreTrainedModel, fraction: float) -> dict[str, torch.Tensor]:
 
 
 def drop_layers(model: PreTrainedModel, dropped: Sequence[int]) -> PreTrainedModel:
-    """Depth pruning: the same model without some layers, renumbered, with a configuration to match."""
+    """Depth pruning: the same model without some layers."""
+    return with_layers(model, [i for i in range(model.config.num_hidden_layers) if i not in dropped])
+
+
+def dropped(model: PreTrainedModel) -> list[int]:
+    """All layers but one or two in the middle."""
+    layers = model.config.num_hidden_layers
+    gone = {layers // 2, layers // 2 - 1} if layers > 5 else {layers // 2}
+    return [i for i in range(layers) if i not in gone]
+
+
+def repeated(model: PreTrainedModel) -> list[int]:
+    """All layers, the middle two of them twice, as depth up-scaling does."""
+    layers = model.config.num_hidden_layers
+    return [*range(layers // 2 + 1), *range(layers // 2 - 1, layers)]
+
+
+def with_layers(model: PreTrainedModel, kept: Sequence[int]) -> PreTrainedModel:
+    """The same model of these layers in this order, renumbered, with a configuration to match."""
     from transformers import AutoModelForCausalLM
 
-    kept = [i for i in range(model.config.num_hidden_layers) if i not in dropped]
     settings = model.config.to_dict()
     types = settings.pop("layer_types", None)
     config = type(model.config)(**settings | {"num_hidden_layers": len(kept)})
@@ -54,11 +72,72 @@ def drop_layers(model: PreTrainedModel, dropped: Sequence[int]) -> PreTrainedMod
         layer = layer_of(name)
         if layer is None:
             state[name] = tensor
-        elif layer in kept:
-            state[name.replace(f".{layer}.", f".{kept.index(layer)}.", 1)] = tensor
-    shorter: PreTrainedModel = AutoModelForCausalLM.from_config(config).eval()
-    shorter.load_state_dict(state)
-    return shorter
+        for place, old in enumerate(kept):
+            if old == layer:
+                state[name.replace(f".{layer}.", f".{place}.", 1)] = tensor
+    other: PreTrainedModel = AutoModelForCausalLM.from_config(config).eval()
+    other.load_state_dict(state)
+    return other
+
+
+def narrowed(model: PreTrainedModel) -> PreTrainedModel:
+    """Width pruning: the half of every MLP's neurons (or expert's) whose output columns are largest."""
+    from transformers import AutoModelForCausalLM
+
+    settings = model.config.to_dict()
+    key = next(k for k in ("moe_intermediate_size", "intermediate_size", "n_inner") if k in settings)
+    if settings["model_type"] == "qwen2_moe":
+        raise ForensicsError("the zoo does not narrow shared experts")
+    full = settings[key] or 4 * model.config.hidden_size
+    config = type(model.config)(**settings | {key: full // 2})
+    narrow: PreTrainedModel = AutoModelForCausalLM.from_config(config).eval()
+    old, state = model.state_dict(), {}
+    for name, tensor in narrow.state_dict().items():
+        state[name] = old[name]
+        if tensor.shape != old[name].shape:
+            chosen = _largest(old, name, full)
+            state[name] = _shrunk(old[name], tensor.shape, chosen, full)
+    narrow.load_state_dict(state)
+    return narrow
+
+
+def _largest(state: Mapping[str, torch.Tensor], name: str, full: int) -> torch.Tensor:
+    """Neurons kept, (n,) or (experts, n): those with the largest output columns, in their old order."""
+    stem = name.split("mlp.", maxsplit=1)[0] + "mlp."
+    ending = next(
+        e
+        for e in ("experts.down_proj", "down_proj.weight", "c_proj.weight", "dense_4h_to_h.weight")
+        if stem + e in state
+    )
+    out = state[stem + ending]
+    norms = out.norm(dim=-1 if ending == "c_proj.weight" else -2)
+    return norms.topk(full // 2).indices.sort().values
+
+
+def _shrunk(tensor: torch.Tensor, shape: Sequence[int], chosen: torch.Tensor, full: int) -> torch.Tensor:
+    """The chosen neurons along every axis that became shorter; fused gate and up halves alike."""
+    import torch
+
+    if chosen.ndim == 2:  # experts
+        fused = [torch.cat([c, c + full]) if tensor.shape[1] == 2 * full else c for c in chosen]
+        axis = next(a for a in (1, 2) if tensor.shape[a] != shape[a])
+        return torch.stack([t.index_select(axis - 1, c) for t, c in zip(tensor, fused, strict=True)])
+    for axis, size in enumerate(shape):
+        if tensor.shape[axis] != size:
+            tensor = tensor.index_select(axis, chosen)
+    return tensor
+
+
+def noised(model: PreTrainedModel, share: float, seed: int) -> PreTrainedModel:
+    """Gaussian noise of `share` standard deviations on every attention and MLP matrix, in place."""
+    import torch
+
+    draws = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if is_dense(name):
+                parameter.add_(share * parameter.std() * torch.randn(parameter.shape, generator=draws))
+    return model
 
 
 def quantise(model: PreTrainedModel, bits: int) -> None:

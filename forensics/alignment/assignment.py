@@ -28,6 +28,23 @@ def evenly_spaced(count: int, most: int) -> tuple[int, ...]:
     return tuple(round(step) for step in np.linspace(0, count - 1, most))
 
 
+def nested_layers(count: int, most: int) -> tuple[int, ...]:
+    """At most `most` of `count` layers at distances from the nearer end that other depths choose as well.
+
+    Multiples of the smallest power of two that are few enough, then the halves between them, from the ends inwards:
+    a model of which middle layers were dropped, and one with layers put in, still meet the original at both ends.
+    """
+    distance = np.minimum(np.arange(count), np.arange(count)[::-1])
+    step = 1
+    while np.count_nonzero(distance % step == 0) > max(most, 2):
+        step *= 2
+    between = np.flatnonzero(distance % step == step // 2) if step > 1 else np.arange(0)
+    chosen = np.flatnonzero(distance % step == 0)
+    room = max(0, most - len(chosen))
+    chosen = np.concatenate([chosen, between[np.argsort(distance[between], kind="stable")][:room]])
+    return tuple(sorted(chosen.tolist())[: max(most, 0)])
+
+
 def match_rows(similarity: Floats) -> NDArray[np.intp]:
     """Best one-to-one matching of rows to columns, by the sum of similarities (linear assignment).
 
@@ -72,6 +89,19 @@ def match_layers(similarity: Floats, *, monotone: bool = False) -> NDArray[np.in
             i, j = i - 1, j - 1
             partner[i] = j
     return partner
+
+
+def match_repeated(similarity: Floats, clearly: float) -> NDArray[np.intp]:
+    """`match_layers`, but a row whose best column is better by `clearly` than the one assigned gets that one.
+
+    For models that repeat layers: one column may then have several rows. Entries that are not finite are no partner.
+    """
+    partner = match_layers(similarity)
+    known = np.where(np.isfinite(similarity), similarity, -np.inf)
+    rows = np.arange(len(known))
+    assigned = np.where(partner == UNMATCHED, 0.0, known[rows, partner])
+    best = known.argmax(axis=1)
+    return np.where(known[rows, best] > assigned + clearly, best, partner).astype(np.intp)
 
 
 def agreement(first: NDArray[np.intp], second: NDArray[np.intp]) -> float:

@@ -32,7 +32,11 @@ class SampledUnit:
     index: NDArray[np.int32]
     """Where the neurons stand in the file, (m,)."""
     energy: Floats32
-    """Product of both legs' standard deviations over anchors, (m,)."""
+    """Product of both legs' standard deviations over anchors (of their norms without anchors), (m,)."""
+    grams: NDArray[np.float16]
+    """Cosines among the first g neurons within either leg, (2, g, g); see `neuron_graph`."""
+    traits: NDArray[np.float16]
+    """Logarithm of the first leg's norm and cosine of the two legs, (g, 2)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +72,10 @@ class UnitSampler:
     up: Floats32 | None = None
     """Projected directions of the up rows, (m, k), where up is the lead."""
     choice: NDArray[np.intp] | None = None
+    graph: int = 0
+    """Of so many chosen neurons, the first, the angles are kept."""
+    legs: list[Floats32] = field(default_factory=list)
+    """Rows of the lead's first `graph` neurons and, with `outputs`, the columns seen so far, (g, width)."""
 
     def __post_init__(self) -> None:
         self.norms = np.full(self.neurons, np.nan, np.float32)
@@ -102,6 +110,9 @@ class UnitSampler:
             chosen = self._stacked(self.lead_rows)
             self.first = self.inputs @ chosen.T
             self.up = directions(chosen) @ self.projection if self.outputs else None
+            self.legs = [chosen[: self.graph].copy()]
+            if self.outputs:
+                self.legs.append(np.zeros_like(self.legs[0]))
             self.lead_rows.clear()
 
     def follow(self, rows: Floats32, start: int, gain: Floats32 | None = None) -> None:
@@ -111,7 +122,9 @@ class UnitSampler:
         if self.outputs:
             self.missed |= self.lead_left > 0
             if not self.missed:
-                part = self.inputs[:, span] @ rows[:, self.chosen()]
+                columns = rows[:, self.chosen()]
+                self.legs[1][:, span] = columns[:, : self.graph].T
+                part = self.inputs[:, span] @ columns
                 self.second = part if self.second is None else self.second + part
             return
         self.missed |= bool(np.isnan(self.norms[span]).any())
@@ -152,17 +165,37 @@ class UnitSampler:
             if second is None or rows is None:
                 follow = self._stacked(self.follow_rows)
                 second, rows = self.inputs @ follow.T, directions(follow) @ self.projection
+                self.legs.append(follow[: self.graph])
             assert first is not None
             legs = first, second
             codes = np.stack([encode(leg) for leg in legs])
-            energy = legs[0].std(axis=0) * legs[1].std(axis=0)
-        there = codes.any(axis=2).all(axis=0) & np.isfinite(energy)
+            energy = self.norms[chosen] * np.linalg.norm(rows, axis=1)
+            there = np.isfinite(energy) & (energy > TINY)
+            if len(self.inputs):
+                energy = first.std(axis=0) * second.std(axis=0)
+                there = codes.any(axis=2).all(axis=0) & np.isfinite(energy)
+            grams, traits = angles(self.legs, self.norms[chosen], there, centred=self.subtract_mean)
         return SampledUnit(
             codes=codes[:, there],
             rows=rows[there].astype(np.float16),
             index=chosen[there].astype(np.int32),
             energy=energy[there].astype(np.float32),
+            grams=grams,
+            traits=traits,
         )
+
+
+def angles(
+    legs: list[Floats32], norms: Floats32, there: NDArray[np.bool_], *, centred: bool
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """Grams and traits of the first neurons that are `there`; with `centred` a row's mean is invisible."""
+    there = there[: len(legs[0])]
+    first, second = (
+        directions(leg[there] - leg[there].mean(axis=1, keepdims=True) * centred) for leg in legs
+    )
+    grams = np.stack([first @ first.T, second @ second.T])
+    sizes = np.log(np.maximum(norms[: len(there)][there], TINY))
+    return grams.astype(np.float16), np.column_stack([sizes, np.vecdot(first, second)]).astype(np.float16)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,6 +211,7 @@ class UnitSamplers:
     """A sample of fewer neurons is dropped."""
     outputs: bool
     subtract_mean: bool
+    graph: int = 0
     open: dict[Unit, UnitSampler] = field(default_factory=dict)
     kept: dict[Unit, SampledUnit] = field(default_factory=dict)
 
@@ -191,6 +225,7 @@ class UnitSamplers:
                 most=self.most,
                 outputs=self.outputs,
                 subtract_mean=self.subtract_mean,
+                graph=self.graph,
             )
         return self.open[unit]
 
@@ -221,6 +256,8 @@ def encode(responses: Floats32) -> NDArray[np.int8]:
 
     Scale and offset do not matter to Pearson. A neuron that answers nothing, or not finitely, gets zeros.
     """
+    if not len(responses):
+        return np.zeros(responses.T.shape, np.int8)
     with np.errstate(all="ignore"):
         centred = responses.T - responses.T.mean(axis=1, keepdims=True)
         codes = np.round(centred * (127.0 / np.abs(centred).max(axis=1, keepdims=True)))

@@ -48,7 +48,7 @@ def choose(table: ReferenceTable, answered: Iterable[str], least_families: int) 
     `least_families` families with derived pairs remain, the probe with the fewest of its own goes (ties: the
     last by name), e.g. one that needs attention biases, which few architectures have.
     """
-    kept = sorted(set(answered) & set(table.probes))
+    kept = sorted((set(answered) & set(table.probes)) - table.beside)
     while len(kept) > 1 and table.derived_families(kept) < least_families:
         scarcest = min(table.derived_families([probe]) for probe in kept)
         kept.remove(max(probe for probe in kept if table.derived_families([probe]) == scarcest))
@@ -90,7 +90,7 @@ def fuse(table: ReferenceTable, readings: Mapping[str, float], least_families: i
         cllr=round(assessed.cllr, 3),
         families=assessed.families,
         outside=tuple(p for p in probes if _outside(table, p, readings[p])),
-        left_out=tuple(sorted((set(readings) & set(table.probes)) - set(probes))),
+        left_out=tuple(sorted((set(readings) & set(table.probes)) - table.beside - set(probes))),
     )
 
 

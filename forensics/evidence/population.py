@@ -45,6 +45,11 @@ class ReferenceTable:
     draws: int
     anchors: tuple[str, ...] = ()
     """At least one of these must have spoken before anything is fused; empty for no such condition."""
+    beside: frozenset[str] = frozenset()
+    """Probes with columns that are never fused: they read what a fused one reads, or what is reused on its own.
+
+    Their ceilings let them speak for a tensor group, and each has a weight of its own, shown beside.
+    """
     versions: Mapping[str, str] = field(default_factory=dict)
     """Version of each probe with which the rows were read; another version is not weighed by them."""
 
@@ -114,6 +119,7 @@ def _read(population: str, found: Mapping[str, Any]) -> ReferenceTable:
         seed=int(found["seed"]),
         draws=int(found["draws"]),
         anchors=tuple(found.get("anchors", ())),
+        beside=frozenset(found.get("beside", ())),
         versions=dict(found.get("versions", {})),
     )
 

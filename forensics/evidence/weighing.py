@@ -193,7 +193,8 @@ def _glimpsed(subjects: Sequence[Subject], label: str) -> tuple[str, ...]:
 def _remarks(findings: Sequence[Finding], fused: Fused | None, reference: Reference) -> tuple[str, ...]:
     """Lines on what did not take part or was stretched."""
     lines = []
-    columns = () if reference.table is None else reference.table.probes
+    table = reference.table
+    columns = set() if table is None else set(table.probes) - table.beside
     if fused is not None and fused.left_out:
         lines.append(f"Not fused, too few reference families have it: {', '.join(fused.left_out)}")
     if fused is not None and fused.outside:

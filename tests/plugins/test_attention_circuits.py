@@ -10,6 +10,7 @@ import pytest
 from forensics.checkpoint.facts import Anchors
 from forensics.probe import Abstain, Sketch
 from forensics.readings import Group, Measurement, Reason
+from forensics.testing import check_probe
 from plugins.attention_circuits import AttentionCircuits
 from tests.standin import Key, StandIn, architecture_of, run_sketch
 
@@ -122,6 +123,43 @@ def test_permuted_and_rotated_heads_are_not_noticed() -> None:
     assert compared(twin, standin(tensors, embeddings)).value == pytest.approx(1.0, abs=EXACT)
 
 
+def test_maps_inside_heads_are_not_noticed() -> None:
+    """Any invertible map inside each head, scaled by up to 20 per dimension, leaves the reading at 1."""
+    tensors, embeddings = random_model(17)
+    rng = np.random.Generator(np.random.PCG64(17))
+
+    def mixed(role: str, array: Any) -> Any:
+        if role == "input_norm":
+            return array
+        rows = array.T if role == "o_proj" else array
+        heads = rows.reshape(HEADS, HEAD_DIM, -1)[rng.permutation(HEADS)]
+        scales = np.exp(rng.uniform(-3, 3, (HEADS, HEAD_DIM, 1)))
+        maps = rng.standard_normal((HEADS, HEAD_DIM, HEAD_DIM))
+        rows = (maps @ (scales * heads)).reshape(HEADS * HEAD_DIM, -1)
+        return rows.T if role == "o_proj" else rows
+
+    twin = standin(per_layer(tensors, mixed), embeddings)
+    assert compared(twin, standin(tensors, embeddings)).value == pytest.approx(1.0, abs=EXACT)
+
+
+def test_a_repeated_layer_is_found_twice() -> None:
+    """A suspect that repeats a layer of the candidate's has that layer for the partner of both."""
+    tensors, embeddings = random_model(18)
+    taken = [0, 1, 2, 2, 3]
+    longer: Tensors = {
+        (role, new, None): tensors[role, old, None]
+        for new, old in enumerate(taken)
+        for role in ("q_proj", "k_proj", "v_proj", "o_proj", "input_norm")
+    }
+    found = compared(standin(longer, embeddings), standin(tensors, embeddings))
+    assert [row[1] for row in found.tables[0].rows] == taken
+
+
+def test_the_contract() -> None:
+    """The probe keeps the contract of probes."""
+    check_probe(PROBE)
+
+
 def test_layer_norm_ignores_what_mean_subtraction_removes() -> None:
     """With layer norm, a constant added to every embedding channel or written by o_proj leaves the reading at 1."""
     tensors, embeddings = random_model(6)
@@ -182,7 +220,7 @@ def test_matrices_without_finite_numbers_drop_out() -> None:
     for role in ("q_proj", "k_proj", "v_proj", "o_proj"):
         spoilt[role, 0, None][3, 4] = np.nan
         spoilt[role, 1, None][:] = 0.0
-        spoilt[role, 2, None][:] = 1e38
+        spoilt[role, 2, None][:] = np.inf
     spoilt["q_proj", 3, None][0, 0] = np.inf
     found = compared(standin(spoilt, embeddings), standin(spoilt, embeddings))
     assert found.facts["layers_dropped"] == 6

@@ -297,29 +297,64 @@ def absence(model: StandIn) -> Reason:
 
 
 def test_silence_where_there_is_nothing_to_match() -> None:
-    """Without embeddings, with few anchors, few neurons, one layer or legs that do not fit, there is no sketch."""
-    tensors = random_model(21)
-    assert absence(StandIn(tensors, architecture_of(layers=LAYERS, width=WIDTH))) is Reason.MISSING_TENSORS
-    assert absence(standin(tensors, embeddings()[:63])) is Reason.TOO_SMALL
+    """With few neurons, one layer or legs that do not fit there is no sketch."""
     assert absence(standin(random_model(21, neurons=15))) is Reason.TOO_SMALL
     assert absence(standin(random_model(21, layers=1))) is Reason.TOO_SMALL
+    tensors = random_model(21)
     crooked = {key: array[:-1] if key[0] == "up_proj" else array for key, array in tensors.items()}
     assert absence(standin(crooked)) is Reason.TOO_SMALL
 
 
-def test_pairs_that_cannot_be_compared_abstain() -> None:
-    """Gated against ungated MLPs, and disjoint vocabularies, get no reading."""
-    gated = standin(random_model(22))
-    for other, reason in (
-        (standin(random_model(22, glu=False)), Reason.NOT_COMPARABLE),
-        (standin(random_model(22), first_token=100), Reason.NO_SHARED_TOKENS),
-    ):
-        with pytest.raises(Abstain) as answer:
-            compared(gated, other)
-        assert answer.value.reason is reason
+def test_gated_against_ungated_is_not_compared() -> None:
+    """Gated against ungated MLPs get no reading."""
+    with pytest.raises(Abstain) as answer:
+        compared(standin(random_model(22)), standin(random_model(22, glu=False)))
+    assert answer.value.reason is Reason.NOT_COMPARABLE
 
 
-@pytest.mark.parametrize("name", ["hashes", "units", "codes", "rows", "index", "energy"])
+@pytest.mark.parametrize("glu", [True, False])
+@pytest.mark.parametrize("anchors", ["none", "few", "disjoint"])
+def test_a_rotated_permuted_copy_is_found_without_vocabulary(anchors: str, *, glu: bool) -> None:
+    """Without shared tokens a copy is found by angles, though rotated, permuted and rescaled; a stranger is not."""
+    tensors = random_model(22, glu=glu)
+    rotation = np.linalg.qr(generator(2).standard_normal((WIDTH, WIDTH)))[0]
+    turned: Tensors = {}
+    for (role, layer, expert), array in reordered(tensors, 5).items():
+        gain = tensors["mlp_norm", layer, None]
+        if role == "mlp_norm":
+            turned[role, layer, expert] = np.ones(WIDTH)
+        else:
+            turned[role, layer, expert] = (
+                rotation.T @ array if role == "down_proj" else (array * gain) @ rotation
+            )
+            if role == "up_proj" and glu:
+                turned[role, layer, expert] *= -3.0
+    rows = {"none": None, "few": embeddings()[:63], "disjoint": embeddings()}[anchors]
+    model = standin(turned, rows, first_token=1000)
+    if rows is None:
+        model = StandIn(turned, model.architecture)
+    found = compared(model, standin(tensors))
+    assert (found.facts["route"], found.value > 0.9) == ("angles", True)
+    assert compared(model, standin(random_model(77, glu=glu))).value < 0.1
+
+
+def test_a_repeated_layer_is_found_for_both_copies() -> None:
+    """A suspect that holds one of the candidate's layers twice has both matched to it."""
+    tensors = random_model(8)
+    kept = {0: 0, 1: 1, 2: 2, 3: 2, 4: 3}
+    grown: Tensors = {
+        (role, new, None): tensors[role, old, None]
+        for role in {role for role, _, _ in tensors}
+        for new, old in kept.items()
+    }
+    found = compared(standin(grown), standin(tensors))
+    assert [row[:2] for row in found.tables[0].rows] == list(kept.items())
+    assert (found.value > 0.99, found.facts["layers_repeated"]) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["hashes", "units", "codes", "rows", "index", "energy", "grams", "traits", "graphs"]
+)
 def test_a_sketch_that_does_not_fit_itself_is_refused(name: str) -> None:
     """A sketch with an array missing or too short abstains instead of crashing."""
     sketch = run_sketch(PROBE, standin(random_model(23)))

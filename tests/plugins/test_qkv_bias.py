@@ -187,12 +187,12 @@ def test_one_spoilt_or_zero_vector_costs_itself_alone() -> None:
 
 
 def test_heads_or_depths_without_counterpart_abstain() -> None:
-    """Another depth, another head count or no common kind of bias cannot be paired by position."""
+    """Another head count, no common kind of bias, or another depth with values alone cannot be paired."""
     base = model(9)
     values = standin({k: w for k, w in base.items() if k[0] == "v_bias"})
     keys = standin({k: w for k, w in base.items() if k[0] == "k_bias"})
     for a, b in (
-        (standin(model(9, 3), 3), standin(base)),
+        (standin({k: w for k, w in model(9, 3).items() if k[0] == "v_bias"}, 3), values),
         (standin(base, heads=4, kv_heads=2), standin(base, heads=8, head_dim=8, kv_heads=4)),
         (values, keys),
     ):
@@ -207,3 +207,26 @@ def test_too_few_signs_abstain() -> None:
     with pytest.raises(Abstain) as answer:
         measure(few, few)
     assert answer.value.reason is Reason.TOO_SMALL
+
+
+def test_a_descendant_with_a_layer_dropped_is_found() -> None:
+    """Layers that one kind of bias pairs agree in the other: value above 0.9, p ≤ 1e-6, the dropped one left out."""
+    base, rng = model(20), np.random.default_rng(0)
+    child = {k: w * (1 + 0.1 * rng.standard_normal(w.shape)) for k, w in base.items()}
+    pruned = {(r, int(n or 0) - (n == 3), e): w for (r, n, e), w in child.items() if n != 2}
+    found = measure(standin(pruned, 3), standin(base))
+    assert found.value > 0.9
+    assert p_of(found) <= 1e-6
+    assert found.exact is not None
+    assert "depths differ" in found.exact.method
+    assert len(found.layers) == 3
+
+
+def test_searching_the_layers_does_not_spoil_the_level() -> None:
+    """Among 200 unrelated pairs of different depth, no more p ≤ 0.05 than a binomial of that level has in 1 of 10⁴."""
+    probe = QkvBias(draws=199)
+    deep = [run_sketch(probe, standin(model(1000 + n))) for n in range(200)]
+    flat = [run_sketch(probe, standin(model(2000 + n, 3), 3)) for n in range(200)]
+    found = [probe.compare(a, b) for a, b in zip(flat, deep, strict=True)]
+    assert sum(p_of(one) <= 0.05 for one in found) <= binom.isf(1e-4, 200, 0.05)
+    assert abs(np.mean([one.value for one in found])) < 0.05
