@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import binom
+from threadpoolctl import threadpool_limits
 
 from forensics.checkpoint import open_checkpoint
 from forensics.probe import Sketch, SketchProbe
@@ -25,6 +26,13 @@ LEVELS = (0.1, 0.01, 0.001)
 UNLIKELY = 1e-5
 """How seldom a true null may fail one of these tests at one level."""
 Disguise = Callable[[str, np.ndarray, np.random.Generator, bool], np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Many small products, which several threads only slow down."""
+    with threadpool_limits(1):
+        yield
 
 
 def plain(_: str, weights: np.ndarray, __: np.random.Generator, ___: bool) -> np.ndarray:
