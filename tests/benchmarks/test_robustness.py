@@ -1,0 +1,75 @@
+"""A fraction of the robustness matrix: a base trained here and now, laundered, and found again; a twin that is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import robustness
+from benchmarks.measure_pairs import Bench, compare_one, sketch_one
+from benchmarks.tables import put
+from benchmarks.zoo import laundering, training
+from benchmarks.zoo.build import write_checkpoint
+from benchmarks.zoo.corpus import tokens
+from benchmarks.zoo.operations import load
+from benchmarks.zoo.recipes import RECIPES, config_of
+
+PROBES = ("neuron-match", "attention-circuits", "attention-channels", "norm-gains", "residual-basis")
+RECIPE = replace(RECIPES["llama-96"], steps=100)
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A base and its twin, trained for a hundred steps each."""
+    folder = tmp_path_factory.mktemp("zoo")
+    for name, seed in (("base", 1), ("twin", 2)):
+        model = training.fresh(config_of(RECIPE), seed)
+        plan = training.Schedule(steps=RECIPE.steps, learning_rate=RECIPE.learning_rate, seed=seed)
+        training.train(model, tokens(RECIPE.tokenizer, RECIPE.slice)[0], plan)
+        write_checkpoint(model, folder / name, RECIPE.tokenizer, "bfloat16")
+    return Bench(zoo=folder, cache=folder, ids=PROBES)
+
+
+def readings(zoo: Bench, suspect: str) -> dict[str, Any]:
+    """What the probes say of a checkpoint against the base, as the matrix keeps it."""
+    for name in (suspect, "base"):
+        sketch_one(zoo, name)
+    pair = {"suspect": suspect, "candidate": "base", "label": "unrelated" if suspect == "twin" else "derived"}
+    return compare_one(zoo, pair)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "operation",
+    ["nothing", "permute + rescale", "rotate + permute + quantise", "drop layers + permute + noise"],
+)
+def test_two_groups_see_a_laundered_copy(zoo: Bench, operation: str) -> None:
+    """Two probes on disjoint tensors read a laundered copy above a twin of the same recipe, and none so the twin."""
+    bench = laundering.Bench(tokenizer=RECIPE.tokenizer, slice="code-b", seed=3)
+    copy = laundering.launder(load(zoo.zoo / "base"), operation, 0, bench)
+    write_checkpoint(copy, zoo.zoo / operation, bench.tokenizer, "bfloat16")
+    twin = readings(zoo, "twin")
+    highest = {probe: value + 0.2 for probe, value in robustness.ceilings([twin]).items()}
+    found = readings(zoo, operation)
+    groups = {found["readings"][p]["group"] for p, yes in robustness.seen(found, highest).items() if yes}
+    assert len(groups) >= 2
+    assert not any(robustness.seen(twin, highest).values())
+
+
+def test_a_block_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    """A generated table replaces what stands between its marks; without marks it is an error."""
+    document = tmp_path / "d.md"
+    document.write_text("before\n<!-- x:begin -->\nold\n<!-- x:end -->\nafter\n", encoding="utf-8")
+    put(document, "x", "new")
+    assert document.read_text() == "before\n<!-- x:begin -->\nnew\n<!-- x:end -->\nafter\n"
+    with pytest.raises(ValueError, match="no block"):
+        put(document, "y", "new")
+
+
+def test_every_operation_is_made_of_known_steps() -> None:
+    """The matrix has the issue's operations, at least six combinations, and a step for every word."""
+    assert all(step in laundering.STEPS for steps in laundering.OPERATIONS.values() for step in steps)
+    assert sum(len(steps) > 1 for steps in laundering.OPERATIONS.values()) >= 6
