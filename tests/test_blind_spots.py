@@ -19,8 +19,11 @@ from forensics.records import Dossier, Opinion
 from forensics.registry import Registry
 from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
 
-PROBES = ("weight-std", "norm-gains", "neuron-match", "attention-circuits", "residual-basis", "tokenizer-diff")
-SIZES: dict[str, Any] = {"layers": 8, "width": 64}
+PROBES = (
+    "attention-channels", "attention-circuits", "neuron-match", "norm-gains", "residual-basis", "tokenizer-diff",
+    "weight-std",
+)  # fmt: skip
+SIZES: dict[str, Any] = {"layers": 6, "width": 64}
 Mixed = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -104,18 +107,73 @@ def measured(record: Dossier, probe: str, name: str) -> Measurement:
     return outcome
 
 
-if __name__ == "__main__":
-    import tempfile
+def test_the_child_is_derived(record: Dossier) -> None:
+    """In the same case, the model's child comes out derived: what follows is not the silence of the tool."""
+    assert opinion(record, "child").verdict == "derived", opinion(record, "child").grounds
 
-    class F:
-        def mktemp(self, n): return Path(tempfile.mkdtemp())
-    import time
-    t=time.time()
-    m = models.__wrapped__(F()) if hasattr(models,'__wrapped__') else models.__pytest_wrapped__.obj(F())
-    print(time.time()-t); t=time.time()
-    r = investigated(m, "base", ("child", *SHARED))
-    print(time.time()-t)
-    for o in r.opinions:
-        print('==',o.candidate,o.verdict,o.relation,o.log10_lr,o.exact and (o.exact.p,o.exact.p_holm),o.because)
-    for f in r.findings:
-        print(f.candidate,f.probe.id,getattr(f.outcome,'value',f.outcome),f.exact and f.exact.p, getattr(f.outcome,'facts',None), [s.sign for s in getattr(f.outcome,'signs',())])
+
+def test_config_and_tokenizer_are_no_match(record: Dossier) -> None:
+    """Equal config and tokenizer with independent weights come out independent, without a small exact p."""
+    found = opinion(record, "config")
+    assert measured(record, "tokenizer-diff", "config").value == 1.0
+    assert found.verdict == "independent", found.grounds
+    assert found.exact is not None
+    assert found.exact.p > 1e-3
+
+
+def test_equal_norms_are_told_to_mean_nothing(record: Dossier) -> None:
+    """At a raw cosine of norms above 0.99 the same model comes out independent, and the finding calls it meaningless."""
+    found = measured(record, "norm-gains", "config")
+    assert found.facts["raw_cosine_meaningless"] > 0.99
+    assert found.value < 0.3
+    assert opinion(record, "config").verdict == "independent"
+
+
+def test_equal_spreads_are_no_descent(record: Dossier) -> None:
+    """At a raw profile of spreads above 0.9 an unrelated model is not derived, and nothing speaks for it."""
+    found = opinion(record, "spreads")
+    assert measured(record, "weight-std", "spreads").value > 0.9
+    assert found.verdict != "derived", found.grounds
+    assert found.log10_lr is not None
+    assert found.log10_lr < 0
+    assert found.exact is not None
+    assert found.exact.p > 1e-3
+
+
+def test_pasted_embeddings_and_norms_are_no_descent(record: Dossier) -> None:
+    """Embeddings and norms of the other, and nothing else: both are seen to be shared, and no descent is stated."""
+    found = opinion(record, "embeddings and norms")
+    assert found.verdict == "inconclusive", found.grounds
+    assert found.exact is not None
+    assert found.exact.p <= 1e-6
+    assert measured(record, "norm-gains", "embeddings and norms").value > 0.9
+
+
+@pytest.mark.parametrize("name", ["attention", "mlp"])
+def test_a_part_is_not_the_whole(record: Dossier, name: str) -> None:
+    """Only attention, or only the MLPs, reused: said as partial reuse, not as descent or shared initialisation."""
+    found = opinion(record, name)
+    assert (found.verdict, found.relation) == ("inconclusive", "partial-reuse"), found.grounds
+
+
+def test_experts_alone_are_not_the_whole(tmp_path: Path) -> None:
+    """Only a mixture's experts reused: never derived, seen by an exact p; with the embeddings, said as partial reuse."""
+    base = tiny_checkpoint(tmp_path / "base", architecture="mixtral", seed=1, layers=3, width=64)
+    for k, parts in enumerate((("experts",), ("experts", "embed", "lm_head"))):
+        own = tiny_checkpoint(tmp_path / f"mixture {k}", architecture="mixtral", seed=2, layers=3, width=64)
+        rewritten(own, taking(*parts), base)
+    record = investigated(tmp_path, "base", ("mixture 0", "mixture 1"))
+    for found in record.opinions:
+        assert found.verdict == "inconclusive", found.grounds
+        assert found.exact is not None
+        assert found.exact.p <= 1e-6
+    assert opinion(record, "mixture 1").relation == "partial-reuse"
+
+
+def test_a_child_as_control_withdraws_the_opinion(models: Path) -> None:
+    """With another child of the candidate as control, the control comes out derived and the suspect no longer does."""
+    record = investigated(models, "child", ("base",), ("other child",))
+    (control,) = record.controls
+    assert control.verdict == "derived", control.grounds
+    assert opinion(record, "base").verdict == "inconclusive"
+    assert any("controls that came out derived: other child" in line for line in opinion(record, "base").grounds)
