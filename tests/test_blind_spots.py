@@ -23,7 +23,7 @@ PROBES = (
     "attention-channels", "attention-circuits", "neuron-match", "norm-gains", "residual-basis", "tokenizer-diff",
     "weight-std",
 )  # fmt: skip
-SIZES: dict[str, Any] = {"layers": 6, "width": 64}
+SIZES: dict[str, Any] = {"layers": 4, "width": 64}
 Mixed = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
 
 
