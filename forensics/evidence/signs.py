@@ -2,7 +2,8 @@
 
 Weights of the MLP or attention that agree coordinate by coordinate while trained norm gains and biases do not
 are what two trainings from one initialisation leave behind: gains start at 1 and biases at 0 in every model, so
-their agreement is learned and inherited, while the weights still remember the draw.
+their agreement is learned and inherited, while the weights still remember the draw. Biases remember a little of it
+too (two GPT-2 of one initialisation agree in them at p = 1e-8), so gains and biases must both agree.
 """
 
 from __future__ import annotations
