@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks import robustness
 from benchmarks.measure_pairs import Bench, compare_one, sketch_one
@@ -18,12 +19,13 @@ from benchmarks.zoo.operations import load
 from benchmarks.zoo.recipes import RECIPES, config_of
 
 PROBES = ("neuron-match", "attention-circuits", "attention-channels", "norm-gains", "residual-basis")
-RECIPE = replace(RECIPES["llama-96"], steps=100)
+RECIPE = replace(RECIPES["llama-96"], steps=60)
 
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """A base and its twin, trained for a hundred steps each."""
+    """A base and its twin, briefly trained on one thread: two would wait for each other on a busy machine."""
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("zoo")
     for name, seed in (("base", 1), ("twin", 2)):
         model = training.fresh(config_of(RECIPE), seed)
