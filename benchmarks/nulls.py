@@ -2,8 +2,7 @@
 
     python -m benchmarks.nulls [--zoo DIR] [--cache DIR]
 
-Writes the block `nulls` of docs/methods.md. A pair of bases of different families is unrelated, whatever text and recipe
-they share. Pairs that share a model depend on each other: shares over all pairs are told as they are, and the test of
+Writes the block `nulls` of docs/methods.md. Two bases are unrelated, whatever text and recipe they share. Pairs that share a model depend on each other: shares over all pairs are told as they are, and the test of
 uniformity uses pairs of which no two share a model.
 """
 
@@ -69,11 +68,13 @@ def disjoint(lines: Sequence[Line], seed: int = SEED) -> list[Line]:
 
 
 def law_row(probe: str, name: str, lines: Sequence[Line]) -> str:
-    """One probe on one kind of unrelated pairs: smallest p, how many at each level, one-sided test for too small ones."""
+    """One probe on one kind of unrelated pairs: smallest p, how many at each level, test for too small ones."""
     ps = ps_of(lines, probe)
     if not ps:
         return f"| {probe} | {name} | 0 | – | – | – | – | – |"
-    low = " | ".join(f"{sum(p <= level for p in ps)} ({sum(p <= level for p in ps) / len(ps):.1%})" for level in LEVELS)
+    low = " | ".join(
+        f"{sum(p <= level for p in ps)} ({sum(p <= level for p in ps) / len(ps):.1%})" for level in LEVELS
+    )
     apart = ps_of(disjoint([x for x in lines if x["readings"].get(probe, {}).get("p") is not None]), probe)
     ks = kstest(apart, "uniform", alternative="greater").pvalue
     return f"| {probe} | {name} | {len(ps)} | {min(ps):.2g} | {low} | {ks:.2f} ({len(apart)}) |"
@@ -122,7 +123,9 @@ def main() -> int:
     """Measures and writes the block."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--zoo", type=Path, default=Path("benchmarks/zoo/checkpoints"))
-    parser.add_argument("--cache", type=Path, help="where sketches and readings are kept; default: ZOO/measured")
+    parser.add_argument(
+        "--cache", type=Path, help="where sketches and readings are kept; default: ZOO/measured"
+    )
     parser.add_argument("--probes", nargs="*", default=(), help="default: every bundled probe")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()

@@ -62,7 +62,9 @@ SHARED: dict[str, Mixed] = {
 """What an independent model has in common with the first; config, tokenizer and flat norms all of them."""
 
 
-def investigated(folder: Path, suspect: str, candidates: tuple[str, ...], controls: tuple[str, ...] = ()) -> Dossier:
+def investigated(
+    folder: Path, suspect: str, candidates: tuple[str, ...], controls: tuple[str, ...] = ()
+) -> Dossier:
     """The record of a case."""
     request = Request(
         suspect=Named(label=suspect, path=folder / suspect),
@@ -122,7 +124,7 @@ def test_config_and_tokenizer_are_no_match(record: Dossier) -> None:
 
 
 def test_equal_norms_are_told_to_mean_nothing(record: Dossier) -> None:
-    """At a raw cosine of norms above 0.99 the same model comes out independent, and the finding calls it meaningless."""
+    """At a raw cosine of norms above 0.99 the model comes out independent, and the finding calls it meaningless."""
     found = measured(record, "norm-gains", "config")
     assert found.facts["raw_cosine_meaningless"] > 0.99
     assert found.value < 0.3
@@ -157,7 +159,7 @@ def test_a_part_is_not_the_whole(record: Dossier, name: str) -> None:
 
 
 def test_experts_alone_are_not_the_whole(tmp_path: Path) -> None:
-    """Only a mixture's experts reused: never derived, seen by an exact p; with the embeddings, said as partial reuse."""
+    """Only a mixture's experts reused: not derived, seen by an exact p; with embeddings, said as partial reuse."""
     base = tiny_checkpoint(tmp_path / "base", architecture="mixtral", seed=1, layers=3, width=64)
     for k, parts in enumerate((("experts",), ("experts", "embed", "lm_head"))):
         own = tiny_checkpoint(tmp_path / f"mixture {k}", architecture="mixtral", seed=2, layers=3, width=64)
@@ -176,4 +178,6 @@ def test_a_child_as_control_withdraws_the_opinion(models: Path) -> None:
     (control,) = record.controls
     assert control.verdict == "derived", control.grounds
     assert opinion(record, "base").verdict == "inconclusive"
-    assert any("controls that came out derived: other child" in line for line in opinion(record, "base").grounds)
+    assert any(
+        "controls that came out derived: other child" in line for line in opinion(record, "base").grounds
+    )

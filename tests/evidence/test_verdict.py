@@ -192,7 +192,7 @@ def test_initialisation_is_answered_only_by_gains_and_biases_together() -> None:
 
 
 def test_one_reused_part_is_told_from_a_shared_initialisation() -> None:
-    """MLPs above strangers layer by layer beside strange attention are partial reuse, without that an initialisation."""
+    """MLPs above strangers layer by layer beside strange attention are partial reuse, not an initialisation."""
     signs = (("p", sign(SignKind.SHARED_INITIALISATION)),)
     strange = voice(Group.ATTENTION, 0.0, speaks=False)
     assert opinion(CHILD, signs=signs, voices=(voice(Group.MLP), strange)).relation == "partial-reuse"

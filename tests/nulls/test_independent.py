@@ -61,7 +61,9 @@ def heavy_tails(_: str, weights: np.ndarray, own: np.random.Generator, __: bool)
 
 def pruned(_: str, weights: np.ndarray, __: np.random.Generator, ___: bool) -> np.ndarray:
     """The smaller half of every matrix set to zero."""
-    return np.where(np.abs(weights) >= np.median(np.abs(weights)), weights, 0) if weights.ndim == 2 else weights
+    return (
+        np.where(np.abs(weights) >= np.median(np.abs(weights)), weights, 0) if weights.ndim == 2 else weights
+    )
 
 
 def four_bits(_: str, weights: np.ndarray, __: np.random.Generator, ___: bool) -> np.ndarray:
