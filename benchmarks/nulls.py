@@ -2,8 +2,9 @@
 
     python -m benchmarks.nulls [--zoo DIR] [--cache DIR]
 
-Writes the block `nulls` of docs/methods.md. Two bases are unrelated, whatever text and recipe they share. Pairs that share a model depend on each other: shares over all pairs are told as they are, and the test of
-uniformity uses pairs of which no two share a model.
+Writes the block `nulls` of docs/methods.md. Two bases are unrelated, whatever text and recipe they share. Pairs that
+share a model depend on each other: shares over all pairs are told as they are, and the test of uniformity uses pairs of
+which no two share a model.
 """
 
 from __future__ import annotations
