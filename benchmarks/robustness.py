@@ -24,8 +24,10 @@ from typing import Any
 from benchmarks.calibrate import read_manifest
 from benchmarks.measure_pairs import Bench, bench_for, measured
 from benchmarks.tables import put
+from benchmarks.verdicts import judge
 from benchmarks.zoo import laundering
 from forensics.errors import ForensicsError
+from forensics.evidence.library import load_reference
 from forensics.evidence.thresholds import load_thresholds
 
 BASES = ("llama-a", "qwen2-a", "gpt2-a", "neox-a", "gemma2-a", "mixtral-a")
@@ -152,15 +154,10 @@ def missed(
     return few
 
 
-def with_verdicts(bench: Bench, lines: Sequence[dict[str, Any]], jobs: int) -> list[dict[str, Any]]:
+def with_verdicts(bench: Bench, lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Lines with the verdict that the whole gives on each pair."""
-    from benchmarks.verdicts import judge
-
-    os.environ["OMP_NUM_THREADS"] = "1"
-    pairs = [{"suspect": line["suspect"], "candidate": line["candidate"]} for line in lines]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        opinions = [opinion for _, opinion in pool.map(judge, [bench] * len(pairs), pairs, chunksize=4)]
-    return [{**line, "verdict": o.verdict} for line, o in zip(lines, opinions, strict=True)]
+    reference = load_reference()
+    return [{**line, "verdict": judge(bench, line, reference).verdict} for line in lines]
 
 
 def table_text(
@@ -218,7 +215,7 @@ def main() -> int:
     derived = [
         {"suspect": c.name, "candidate": c.base, "label": "derived", "stratum": c.operation} for c in cells
     ]
-    lines = with_verdicts(bench, measured(bench, [*derived, *strangers], given.jobs), given.jobs)
+    lines = with_verdicts(bench, measured(bench, [*derived, *strangers], given.jobs))
     ours, unrelated = lines[: len(cells)], lines[len(cells) :]
     put(DOCUMENT, "robustness", table_text(cells, ours, unrelated))
     print(table_text(cells, ours, unrelated))

@@ -1,8 +1,9 @@
 """What the verdict's rules say of every labelled pair of the zoo: `python -m benchmarks.verdicts`.
 
-The whole way of a case behind the reading: compare, weigh, conclude. The fusion was fitted on these very pairs, so
-this is a test of the rules (groups, layers, coverage, signs), not of the likelihood ratio, whose out-of-fold
-figures stand in the reference file. A single unrelated pair that comes out `derived` ends it with status 1.
+The whole way of a case behind the comparing: weigh, conclude, from the readings that `measure_pairs` keeps. The fusion
+was fitted on these very pairs, so this is a test of the rules (groups, layers, coverage, signs), not of the likelihood
+ratio, whose out-of-fold figures stand in the reference file. A single unrelated pair that comes out `derived` ends
+it with status 1.
 """
 
 from __future__ import annotations
@@ -11,36 +12,60 @@ import argparse
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from benchmarks.calibrate import read_manifest
-from benchmarks.measure_pairs import Bench, bench_for, sketch_one
+from benchmarks.measure_pairs import Bench, bench_for, measured
 from forensics import sketches
 from forensics.evidence import weighing
-from forensics.records import Case, Finding, Opinion, Origin, ProbeUsed
-from forensics.worker import compared
+from forensics.readings import Abstention, Exact, Group, Measurement, Outcome, Reason, Sign, SignKind
+from forensics.records import Case, Finding, Opinion, Origin, ProbeUsed, Subject
 
 
-def judge(bench: Bench, pair: Mapping[str, str]) -> tuple[Mapping[str, str], Opinion]:
-    """The opinion on one pair, as a case with one candidate would give it."""
-    suspect, candidate = (sketches.load(bench.book(pair[side])) for side in ("suspect", "candidate"))
+@lru_cache(maxsize=256)
+def subject_of(book: Path) -> Subject:
+    """The record of a sketched checkpoint."""
+    return sketches.load(book).subject
+
+
+def judge(bench: Bench, line: Mapping[str, Any], reference: weighing.Reference) -> Opinion:
+    """The opinion on one measured pair, as a case with one candidate would give it."""
+    suspect, candidate = (subject_of(bench.book(line[side])) for side in ("suspect", "candidate"))
     origin = Origin(distribution="model-forensics", version="", sha256="", bundled=True)
+    width = min(s.architecture.width for s in (suspect, candidate) if s.architecture is not None)
     findings = []
     for probe in bench.probes():
         used = ProbeUsed(
             id=probe.id, version=probe.version, title="", measures="", parameters={}, origin=origin
         )
-        outcome = compared(probe, suspect.sketches.get(probe.id), candidate.sketches.get(probe.id))
+        outcome = _outcome(line["readings"][probe.id], width)
         findings.append(Finding(probe=used, candidate="candidate", outcome=outcome))
     subjects = [
-        replace(suspect.subject, label="suspect", role="suspect"),
-        replace(candidate.subject, label="candidate", role="candidate"),
+        replace(suspect, label="suspect", role="suspect"),
+        replace(candidate, label="candidate", role="candidate"),
     ]
     case = Case(id="", suspect="suspect", candidates=("candidate",))
-    return pair, weighing.weigh(findings, subjects, case, weighing.load_reference()).opinions[0]
+    return weighing.weigh(findings, subjects, case, reference).opinions[0]
+
+
+def _outcome(reading: Mapping[str, Any], width: int) -> Outcome:
+    """As much of a measurement as the weighing looks at, or an abstention."""
+    if "none" in reading:
+        return Abstention(reason=Reason.NOT_COMPARABLE, detail=str(reading["none"]))
+    p = reading["p"]
+    return Measurement(
+        value=reading["value"],
+        quantity="",
+        summary="",
+        group=None if reading["group"] is None else Group(reading["group"]),
+        layers=tuple(reading["layers"]),
+        exact=None if p is None else Exact(p=p, null_hypothesis="", method=""),
+        facts={"width": width},
+        signs=tuple(Sign(sign=SignKind(kind), detail="seen when measured") for kind in reading["signs"]),
+    )
 
 
 def main() -> int:
@@ -52,20 +77,17 @@ def main() -> int:
     given = arguments.parse_args()
     zoo = read_manifest(given.zoo)
     bench = bench_for(given.zoo, given.cache or given.zoo / "measured")
-    os.environ["OMP_NUM_THREADS"] = "1"
+    reference = weighing.load_reference()
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     accused = 0
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        list(pool.map(sketch_one, [bench] * len(zoo.checkpoints), zoo.checkpoints))
-        for pair, opinion in pool.map(judge, [bench] * len(zoo.pairs), zoo.pairs, chunksize=4):
-            counts[pair["label"], pair["stratum"]][opinion.verdict] += 1
-            wrong = (pair["label"], opinion.verdict) in {("derived", "independent"), ("unrelated", "derived")}
-            accused += (pair["label"], opinion.verdict) == ("unrelated", "derived")
-            if wrong or (pair["label"] == "derived" and opinion.verdict != "derived"):
-                mark = "WRONG" if wrong else "missed"
-                print(
-                    f"{mark}: {pair['suspect']} of {pair['candidate']}: {opinion.verdict}: {opinion.because}"
-                )
+    for line in measured(bench, zoo.pairs, given.jobs):
+        opinion = judge(bench, line, reference)
+        counts[line["label"], line["stratum"]][opinion.verdict] += 1
+        wrong = (line["label"], opinion.verdict) in {("derived", "independent"), ("unrelated", "derived")}
+        accused += (line["label"], opinion.verdict) == ("unrelated", "derived")
+        if wrong or (line["label"] == "derived" and opinion.verdict != "derived"):
+            mark = "WRONG" if wrong else "missed"
+            print(f"{mark}: {line['suspect']} of {line['candidate']}: {opinion.verdict}: {opinion.because}")
     for (label, stratum), verdicts in sorted(counts.items()):
         told = ", ".join(
             f"{verdict} {verdicts[verdict]}" for verdict in ("derived", "inconclusive", "independent")

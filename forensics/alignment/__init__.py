@@ -1,5 +1,6 @@
 """Alignment and shared statistics: what thin probes are built on. Arithmetic only; no files, no probes."""
 
+from forensics.alignment.anatomy import Anatomy, Outline, anatomy
 from forensics.alignment.assignment import (
     agreement,
     evenly_spaced,
@@ -21,13 +22,23 @@ from forensics.alignment.basis import (
     trace_test,
 )
 from forensics.alignment.bias_depths import cross_depth_pairs
+from forensics.alignment.blocks import ATTENTION, HEAD_MOST, MLP, Blocks, BlockSampler, packed, unpacked
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
+from forensics.alignment.deltas import Delta, Met, delta_of, met, plain_rows
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
 from forensics.alignment.depths import monotone_partners
 from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
+from forensics.alignment.in_place import Placed, copies, place
+from forensics.alignment.in_place_tests import (
+    Flips,
+    Heads,
+    attention_flips,
+    exact_in_place,
+    neuron_flips,
+)
 from forensics.alignment.kernels import (
     centre,
     flatten,
@@ -40,6 +51,8 @@ from forensics.alignment.kernels import (
     usable_anchors,
     whitener,
 )
+from forensics.alignment.lattice import Lattice, cast, image, lattice_of
+from forensics.alignment.mixture import Mixture, mixture
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
 from forensics.alignment.near_init import distinct, near_initial, token_key
 from forensics.alignment.neuron_arrays import GRAPH_MOST, units_from_arrays, units_to_arrays
@@ -72,16 +85,30 @@ from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
 
 __all__ = [
+    "ATTENTION",
     "CURVES",
     "GRAPH_MOST",
+    "HEAD_MOST",
+    "MLP",
     "PROJECTED",
     "QUANTILES",
     "TRADES",
     "WIDEST",
+    "Anatomy",
     "Balance",
+    "BlockSampler",
+    "Blocks",
+    "Delta",
+    "Flips",
+    "Heads",
+    "Lattice",
     "LayerMatch",
     "Ledger",
+    "Met",
+    "Mixture",
     "Moments",
+    "Outline",
+    "Placed",
     "Polar",
     "Profile",
     "SampledUnit",
@@ -91,18 +118,24 @@ __all__ = [
     "UnitMatch",
     "UnitSamplers",
     "agreement",
+    "anatomy",
+    "attention_flips",
     "balance",
+    "cast",
     "centre",
     "chernoff",
     "circuit_correlations",
     "column_energies",
     "combine",
+    "copies",
     "coverage_rows",
     "cross_depth_pairs",
+    "delta_of",
     "detrend",
     "dispersion",
     "distinct",
     "evenly_spaced",
+    "exact_in_place",
     "explained",
     "fisher",
     "flatten",
@@ -111,9 +144,11 @@ __all__ = [
     "haar_bound",
     "head_subspaces",
     "holds_kernels",
+    "image",
     "is_flat",
     "joint_moments",
     "joint_permutation_test",
+    "lattice_of",
     "layer_kernels",
     "match_depths",
     "match_depths_by_angles",
@@ -122,15 +157,21 @@ __all__ = [
     "match_repeated",
     "match_rows",
     "match_units",
+    "met",
+    "mixture",
     "monotone_partners",
     "monte_carlo_p",
     "near_initial",
     "nested_layers",
+    "neuron_flips",
     "normal_scores",
     "order_tests",
     "pack",
+    "packed",
     "partial_correlations",
     "pearson",
+    "place",
+    "plain_rows",
     "polar_factor",
     "project_out",
     "resample",
@@ -152,6 +193,7 @@ __all__ = [
     "units_from_arrays",
     "units_to_arrays",
     "unpack",
+    "unpacked",
     "unstack",
     "usable_anchors",
     "whitener",
