@@ -2,7 +2,8 @@
 
 Weights of the MLP or attention that agree coordinate by coordinate while trained norm gains and biases do not
 are what two trainings from one initialisation leave behind: gains start at 1 and biases at 0 in every model, so
-their agreement is learned and inherited, while the weights still remember the draw.
+their agreement is learned and inherited, while the weights still remember the draw. Biases remember a little of it
+too (two GPT-2 of one initialisation agree in them at p = 1e-8), so gains and biases must both agree.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def gathered(findings: Sequence[Finding], thresholds: Thresholds) -> tuple[tuple
 def shared_initialisation(findings: Sequence[Finding], thresholds: Thresholds) -> tuple[str, Sign] | None:
     """The sign of a shared initialisation alone, if exact tests show it; None where either kind is missing."""
     drawn = _smallest(findings, {Group.MLP, Group.ATTENTION})
-    trained = _smallest(findings, {Group.NORM_AND_BIAS})
+    trained = _largest(findings, {Group.NORM_AND_BIAS})
     if drawn is None or trained is None:
         return None
     if drawn[0] > thresholds.group_exact_p or trained[0] <= thresholds.trained_exact_p:
@@ -43,7 +44,17 @@ def shared_initialisation(findings: Sequence[Finding], thresholds: Thresholds) -
 
 def _smallest(findings: Sequence[Finding], groups: set[Group]) -> tuple[float, str] | None:
     """Smallest corrected exact p among probes of these groups, with the probe's id."""
-    found = [
+    return min(_tested(findings, groups), default=None)
+
+
+def _largest(findings: Sequence[Finding], groups: set[Group]) -> tuple[float, str] | None:
+    """The largest: where gains and biases were both tested, both must agree."""
+    return max(_tested(findings, groups), default=None)
+
+
+def _tested(findings: Sequence[Finding], groups: set[Group]) -> list[tuple[float, str]]:
+    """Corrected exact p-values of probes of these groups, with the probes' ids."""
+    return [
         (finding.exact.p_holm, finding.probe.id)
         for finding in findings
         if isinstance(finding.outcome, Measurement)
@@ -51,4 +62,3 @@ def _smallest(findings: Sequence[Finding], groups: set[Group]) -> tuple[float, s
         and finding.exact is not None
         and finding.exact.p_holm is not None
     ]
-    return min(found, default=None)

@@ -160,20 +160,17 @@ NOT_MEANING: dict[Verdict, str] = {
 def unresolved(case: Considered, at: Thresholds) -> tuple[tuple[str, Sign], ...]:
     """Signs of partial reuse or shared initialisation that nothing in the case explains away.
 
-    Shared initialisation is answered by trained gains or biases that agree, for these carry none. Agreement of
+    Shared initialisation is answered by trained gains and biases that all agree, for these carry least of it; biases
+    alone do not answer, since two trainings of a GPT-2 from one initialisation agree in them at 1e-8. Agreement of
     weights alone, however strong, does not answer it: how far two trainings of a large model from one initialisation
     agree is not known. Partial reuse is answered by MLP and attention both speaking in enough layers; where one of
     the two speaks and the other was measured and does not, that is its sign.
     """
     speaking = {voice.group for voice in case.voices if voice.speaks}
-    wide = {
-        voice.group
-        for voice in case.voices
-        if voice.speaks and voice.layer_share is not None and voice.layer_share >= at.derived_layer_share
-    }
+    trained = [voice.speaks for voice in case.voices if voice.group is Group.NORM_AND_BIAS]
     answered = {
-        SignKind.SHARED_INITIALISATION: Group.NORM_AND_BIAS in speaking,
-        SignKind.PARTIAL_REUSE: {Group.MLP, Group.ATTENTION} <= wide,
+        SignKind.SHARED_INITIALISATION: bool(trained) and all(trained),
+        SignKind.PARTIAL_REUSE: {Group.MLP, Group.ATTENTION} <= _wide(case, at),
         SignKind.TAMPERING: True,  # restrains `independent` only
     }
     unanswered = tuple((probe, sign) for probe, sign in case.signs if not answered[sign.sign])
@@ -181,6 +178,15 @@ def unresolved(case: Considered, at: Thresholds) -> tuple[tuple[str, Sign], ...]
     if len(heard) == 2 and len(heard & speaking) == 1:
         return (*unanswered, ("MLP against attention", MIXED))
     return unanswered
+
+
+def _wide(case: Considered, at: Thresholds) -> set[Group]:
+    """Groups that speak through readings above every comparable unrelated layer in enough of their layers."""
+    return {
+        voice.group
+        for voice in case.voices
+        if voice.speaks and voice.layer_share is not None and voice.layer_share >= at.derived_layer_share
+    }
 
 
 def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
@@ -248,10 +254,18 @@ def _because(
 
 
 def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
-    """A relation only where something seen carries it."""
+    """A relation only where something seen carries it.
+
+    One of MLP and attention far above all unrelated readings, layer by layer, beside the other that is like a
+    stranger's is partial reuse whatever the exact tests say: a shared initialisation leaves both like strangers'.
+    """
     if case.identical:
         return "identical"
-    open_kinds = {sign.sign for _, sign in unresolved(case, at)}
+    open_signs = unresolved(case, at)
+    open_kinds = {sign.sign for _, sign in open_signs}
+    mixed = any(sign is MIXED for _, sign in open_signs)
+    if verdict == "inconclusive" and mixed and {Group.MLP, Group.ATTENTION} & _wide(case, at):
+        return "partial-reuse"
     if verdict == "inconclusive" and SignKind.SHARED_INITIALISATION in open_kinds:
         return "shared-initialisation"
     if verdict == "inconclusive" and SignKind.PARTIAL_REUSE in open_kinds:

@@ -183,6 +183,23 @@ def test_relation_needs_grounds(kind: SignKind, relation: str) -> None:
     assert opinion(CHILD).relation == "undetermined"
 
 
+def test_initialisation_is_answered_only_by_gains_and_biases_together() -> None:
+    """Biases that agree beside gains that do not leave a shared initialisation open: biases remember it."""
+    signs = (("p", sign(SignKind.SHARED_INITIALISATION)),)
+    gains, biases = voice(Group.NORM_AND_BIAS, speaks=False), voice(Group.NORM_AND_BIAS)
+    assert verdict(CHILD, signs=signs, voices=(*BOTH, biases, biases)) == "derived"
+    assert verdict(CHILD, signs=signs, voices=(*BOTH, gains, biases)) == "inconclusive"
+
+
+def test_one_reused_part_is_told_from_a_shared_initialisation() -> None:
+    """MLPs above strangers layer by layer beside strange attention are partial reuse, not an initialisation."""
+    signs = (("p", sign(SignKind.SHARED_INITIALISATION)),)
+    strange = voice(Group.ATTENTION, 0.0, speaks=False)
+    assert opinion(CHILD, signs=signs, voices=(voice(Group.MLP), strange)).relation == "partial-reuse"
+    by_p_alone = opinion(CHILD, signs=signs, voices=(voice(Group.MLP, 0.0), strange))
+    assert by_p_alone.relation == "shared-initialisation"
+
+
 def test_padding_outside_the_layers_does_not_make_up_for_what_was_not_read() -> None:
     """A vocabulary of zeros raises the coverage; what was read in layers, against what was not read, decides."""
     assert opinion(STRANGER, layer_coverage=0.95).verdict == "independent"

@@ -1,0 +1,183 @@
+"""What other tools call a confirmed match, put to the whole pipeline: none of it is derivation.
+
+One case: a model, its child, and models that share with it what other tools compare, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forensics.case import Named, Request
+from forensics.investigation import investigate
+from forensics.readings import Measurement
+from forensics.records import Dossier, Opinion
+from forensics.registry import Registry
+from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
+
+PROBES = (
+    "attention-channels", "attention-circuits", "neuron-match", "norm-gains", "residual-basis", "tokenizer-diff",
+    "weight-std",
+)  # fmt: skip
+SIZES: dict[str, Any] = {"layers": 4, "width": 64}
+Mixed = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
+
+
+def rewritten(folder: Path, how: Mixed, theirs: Path) -> Path:
+    """Replaces each tensor by what `how` makes of it and of the one of that name in `theirs`."""
+    path, other = folder / "model.safetensors", read_safetensors(theirs / "model.safetensors")
+    made = {
+        n: (d, np.asarray(how(n, w, other[n][1]), np.float32)) for n, (d, w) in read_safetensors(path).items()
+    }
+    write_safetensors(path, made)
+    return folder
+
+
+def taking(*parts: str) -> Mixed:
+    """The other's tensors where the name holds one of `parts`."""
+    return lambda name, own, theirs: theirs if any(part in name for part in parts) else own
+
+
+def flat_norms(name: str, own: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """Norm gains near one, whose raw cosine with any others near one is close to one."""
+    return 1 + 0.05 * (own - own.mean()) / own.std() if "norm" in name else own
+
+
+def equal_spread(_: str, own: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Each tensor with exactly the other's spread."""
+    return own * (theirs.std() / max(float(own.std()), 1e-9)) if own.ndim == 2 else own
+
+
+SHARED: dict[str, Mixed] = {
+    "config": lambda _, own, __: own,
+    "spreads": equal_spread,
+    "embeddings and norms": taking("embed", "lm_head", "norm"),
+    "attention": taking("self_attn"),
+    "mlp": taking("mlp."),
+}
+"""What an independent model has in common with the first; config, tokenizer and flat norms all of them."""
+
+
+def investigated(
+    folder: Path, suspect: str, candidates: tuple[str, ...], controls: tuple[str, ...] = ()
+) -> Dossier:
+    """The record of a case."""
+    request = Request(
+        suspect=Named(label=suspect, path=folder / suspect),
+        candidates=tuple(Named(label=name, path=folder / name) for name in candidates),
+        controls=tuple(Named(label=name, path=folder / name) for name in controls),
+        probes=PROBES,
+        only_bundled=True,
+    )
+    return investigate(request, Registry.load(only_bundled=True)).dossier
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, two children of it, and one independent model for each entry of `SHARED`."""
+    folder = tmp_path_factory.mktemp("blind")
+    base = tiny_checkpoint(folder / "base", seed=1, **SIZES)
+    rewritten(base, flat_norms, base)
+    for k, (name, how) in enumerate(SHARED.items(), 2):
+        own = tiny_checkpoint(folder / name, seed=k, **SIZES)
+        rewritten(rewritten(own, flat_norms, base), how, base)
+    for k, name in enumerate(("child", "other child")):
+        descend(base, folder / name, noise=0.05, seed=k)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def record(models: Path) -> Dossier:
+    """The first model against all of them."""
+    return investigated(models, "base", ("child", *SHARED))
+
+
+def opinion(record: Dossier, name: str) -> Opinion:
+    """The opinion on one candidate."""
+    (found,) = [o for o in record.opinions if o.candidate == name]
+    return found
+
+
+def measured(record: Dossier, probe: str, name: str) -> Measurement:
+    """The measurement of one probe against one candidate."""
+    (outcome,) = [f.outcome for f in record.findings if (f.probe.id, f.candidate) == (probe, name)]
+    assert isinstance(outcome, Measurement), outcome
+    return outcome
+
+
+def test_the_child_is_derived(record: Dossier) -> None:
+    """In the same case, the model's child comes out derived: what follows is not the silence of the tool."""
+    assert opinion(record, "child").verdict == "derived", opinion(record, "child").grounds
+
+
+def test_config_and_tokenizer_are_no_match(record: Dossier) -> None:
+    """Equal config and tokenizer with independent weights come out independent, without a small exact p."""
+    found = opinion(record, "config")
+    assert measured(record, "tokenizer-diff", "config").value == 1.0
+    assert found.verdict == "independent", found.grounds
+    assert found.exact is not None
+    assert found.exact.p > 1e-3
+
+
+def test_equal_norms_are_told_to_mean_nothing(record: Dossier) -> None:
+    """At a raw cosine of norms above 0.99 the model comes out independent, and the finding calls it meaningless."""
+    found = measured(record, "norm-gains", "config")
+    assert found.facts["raw_cosine_meaningless"] > 0.99
+    assert found.value < 0.3
+    assert opinion(record, "config").verdict == "independent"
+
+
+def test_equal_spreads_are_no_descent(record: Dossier) -> None:
+    """At a raw profile of spreads above 0.9 an unrelated model is not derived, and nothing speaks for it."""
+    found = opinion(record, "spreads")
+    assert measured(record, "weight-std", "spreads").value > 0.9
+    assert found.verdict != "derived", found.grounds
+    assert found.log10_lr is not None
+    assert found.log10_lr < 0
+    assert found.exact is not None
+    assert found.exact.p > 1e-3
+
+
+def test_pasted_embeddings_and_norms_are_no_descent(record: Dossier) -> None:
+    """Embeddings and norms of the other, and nothing else: both are seen to be shared, and no descent is stated."""
+    found = opinion(record, "embeddings and norms")
+    assert found.verdict == "inconclusive", found.grounds
+    assert found.exact is not None
+    assert found.exact.p <= 1e-6
+    assert measured(record, "norm-gains", "embeddings and norms").value > 0.9
+
+
+@pytest.mark.parametrize("name", ["attention", "mlp"])
+def test_a_part_is_not_the_whole(record: Dossier, name: str) -> None:
+    """Only attention, or only the MLPs, reused: said as partial reuse, not as descent or shared initialisation."""
+    found = opinion(record, name)
+    assert (found.verdict, found.relation) == ("inconclusive", "partial-reuse"), found.grounds
+
+
+def test_experts_alone_are_not_the_whole(tmp_path: Path) -> None:
+    """Only a mixture's experts reused: not derived, seen by an exact p; with embeddings, said as partial reuse."""
+    base = tiny_checkpoint(tmp_path / "base", architecture="mixtral", seed=1, layers=3, width=64)
+    for k, parts in enumerate((("experts",), ("experts", "embed", "lm_head"))):
+        own = tiny_checkpoint(tmp_path / f"mixture {k}", architecture="mixtral", seed=2, layers=3, width=64)
+        rewritten(own, taking(*parts), base)
+    record = investigated(tmp_path, "base", ("mixture 0", "mixture 1"))
+    for found in record.opinions:
+        assert found.verdict == "inconclusive", found.grounds
+        assert found.exact is not None
+        assert found.exact.p <= 1e-6
+    assert opinion(record, "mixture 1").relation == "partial-reuse"
+
+
+def test_a_child_as_control_withdraws_the_opinion(models: Path) -> None:
+    """With another child of the candidate as control, the control comes out derived and the suspect no longer does."""
+    record = investigated(models, "child", ("base",), ("other child",))
+    (control,) = record.controls
+    assert control.verdict == "derived", control.grounds
+    assert opinion(record, "base").verdict == "inconclusive"
+    assert any(
+        "controls that came out derived: other child" in line for line in opinion(record, "base").grounds
+    )
