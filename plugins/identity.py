@@ -124,6 +124,7 @@ class InPlace(SketchProbe):
         )
         by_layer = {i: float(placed.similarity[i, j]) for i, j in pairs}
         value = float(np.clip(np.mean(list(by_layer.values())), -1.0, 1.0))
+        met = alignment.met(*sides, [(placed.mine[i], placed.theirs[j]) for i, j in pairs], self.roles)
         said = SUMMARY.format(self.matrices, len(pairs), value)
         return Measurement(
             value=value,
@@ -134,7 +135,7 @@ class InPlace(SketchProbe):
             exact=exact,
             facts={"width": _number(suspect, "width"), "layers_compared": len(pairs), "same_depth": in_place},
             tables=(_table(placed, pairs, sides),),
-            signs=_signs(value, exact),
+            signs=_signs(value, exact, met),
         )  # fmt: skip
 
     def flips(self, placed: alignment.Placed, sides: Sides, heads: alignment.Heads) -> alignment.Flips | None:
@@ -226,9 +227,9 @@ def _heads(suspect: Sketch, candidate: Sketch) -> alignment.Heads:
     )
 
 
-def _signs(value: float, exact: Exact | None) -> tuple[Sign, ...]:
-    """Certain but modest agreement: what two trainings from one initialisation leave."""
-    if exact is None or exact.p > CLEAR or value >= MODEST:
+def _signs(value: float, exact: Exact | None, met: list[alignment.Met]) -> tuple[Sign, ...]:
+    """Certain but modest agreement of all units alike: what two trainings from one initialisation leave."""
+    if exact is None or exact.p > CLEAR or value >= MODEST or not alignment.agree_alike(met):
         return ()
     detail = f"coordinates correspond, yet agree at {value:.2f} only, as after two trainings from one initialisation"
     return (Sign(sign=SignKind.SHARED_INITIALISATION, detail=detail),)

@@ -165,7 +165,7 @@ class NeuronMatch(SketchProbe):
     """Matches MLP neurons in place and by what they answer to shared tokens."""
 
     id: ClassVar[str] = "neuron-match"
-    version: ClassVar[str] = "2.0"
+    version: ClassVar[str] = "2.1"
     title: ClassVar[str] = "MLP neurons matched one by one"
     measures: ClassVar[str] = (
         "How often both weight vectors of a neuron, matched separately, find the same counterpart in the other "

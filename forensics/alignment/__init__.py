@@ -25,7 +25,7 @@ from forensics.alignment.bias_depths import cross_depth_pairs
 from forensics.alignment.blocks import ATTENTION, HEAD_MOST, MLP, Blocks, BlockSampler, packed, unpacked
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
-from forensics.alignment.deltas import Delta, Met, delta_of, met, plain_rows
+from forensics.alignment.deltas import Delta, Met, agree_alike, delta_of, met, plain_rows
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
 from forensics.alignment.depths import monotone_partners
@@ -117,6 +117,7 @@ __all__ = [
     "SymmetryTest",
     "UnitMatch",
     "UnitSamplers",
+    "agree_alike",
     "agreement",
     "anatomy",
     "attention_flips",

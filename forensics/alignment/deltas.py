@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.alignment.blocks import DENSE, Blocks, Floats32
-from forensics.alignment.in_place import Placed
+from forensics.alignment.in_place import Placed, directions_in
 from forensics.alignment.lattice import equal_share, rounding_steps, stored_as
 
 MARGIN = 1.25
 """Singular values must pass the edge of rounding by this factor."""
 LOW = 0.35
 """A rank above this share of a block's shorter side is not low."""
+
+ALIKE = 1.5
+"""Medians of cosines lie within this factor of their mean where everything agrees alike (1.1 measured)."""
 
 Floats = NDArray[np.float64]
 
@@ -124,6 +127,22 @@ def plain_rows(
         cells = (None if cell is None else round(float(cell), 4) for cell in (*cosines, *figures))
         rows.append((*layers, *cells))
     return tuple(rows)
+
+
+def agree_alike(pairs: Sequence[Met]) -> bool:
+    """Whether the rows of a matrix agree about alike, and so its columns: medians of cosines near their mean.
+
+    So two trainings from one initialisation leave them. Where neurons, heads or channels were moved or turned, some
+    rows or columns agree fully and others not at all, and their median is far from the mean.
+    """
+    by_role: dict[tuple[str, int], list[Floats]] = {}
+    for pair in pairs:
+        for axis, (x, y) in enumerate(((pair.first, pair.second), (pair.first.T, pair.second.T))):
+            cosines = np.vecdot(directions_in(pair.role, x), directions_in(pair.role, y))
+            by_role.setdefault((pair.role, axis), []).append(cosines)
+    found = [np.concatenate(cosines) for cosines in by_role.values()]
+    middles = [(float(cosines.mean()), float(np.median(cosines))) for cosines in found]
+    return bool(middles) and all(0.0 < mean / ALIKE <= median <= mean * ALIKE for mean, median in middles)
 
 
 def _noise(pair: Met) -> float:

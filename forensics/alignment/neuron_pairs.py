@@ -63,7 +63,8 @@ class UnitMatch:
 def match_units(first: UnitView, second: UnitView, least: int) -> UnitMatch | None:
     """Two assignments of the smaller unit's neurons to the larger one's; None if either has fewer than `least`.
 
-    Chance: one neuron's second partner is any of the n neurons of the larger unit, so E[A] is about 1/n.
+    Chance: a second partner is any of the n neurons of the larger unit, so E[A] is about 1/n. Of the second leg
+    the sign is left out: negating a gated neuron's up row and down column changes nothing it computes.
     """
     mine, theirs = first.answering(), second.answering()
     if min(len(mine), len(theirs)) < least:
@@ -73,7 +74,7 @@ def match_units(first: UnitView, second: UnitView, least: int) -> UnitMatch | No
         ((second, theirs), (first, mine)) if swapped else ((first, mine), (second, theirs))
     )
     lead = match_rows(a.lead[rows] @ b.lead[columns].T)
-    follow = match_rows(a.follow[rows] @ b.follow[columns].T)
+    follow = match_rows(np.abs(a.follow[rows] @ b.follow[columns].T))
     agreed = lead == follow
     found = (rows[agreed] if swapped else columns[lead[agreed]]).tolist()
     return _unit_match(lead, follow, a.importance[rows], len(columns), found)

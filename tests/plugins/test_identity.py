@@ -11,7 +11,7 @@ from forensics.checkpoint import open_checkpoint
 from forensics.probe import Abstain, Sketch
 from forensics.reading import sketch_only
 from forensics.readings import Group, Measurement, Reason, SignKind
-from forensics.testing import check_probe, descend, tiny_checkpoint
+from forensics.testing import check_probe, descend, read_safetensors, tiny_checkpoint, write_safetensors
 from plugins.identity import IdentityAttention, IdentityMlp, InPlace
 
 ATTENTION, MLP = IdentityAttention(draws=199), IdentityMlp(draws=199)
@@ -71,6 +71,25 @@ def test_modest_agreement_is_a_sign_of_shared_initialisation(probe: InPlace, tmp
     assert found.exact is not None
     assert found.exact.p <= 1e-6
     assert [sign.sign for sign in found.signs] == [SignKind.SHARED_INITIALISATION]
+
+
+@BOTH
+def test_partly_moved_coordinates_are_no_such_sign(probe: InPlace, tmp_path: Path) -> None:
+    """A copy of which some residual channels changed sign agrees weakly but certainly, and raises no sign."""
+    parent = tiny_checkpoint(tmp_path / "a", architecture="llama", layers=4, width=64, seed=1)
+    copy = descend(parent, tmp_path / "b", noise=0.0)
+    turned = np.where(np.arange(64) % 4 == 0, -1.0, 1.0)
+    tensors = read_safetensors(copy / "model.safetensors")
+    for name, (dtype, w) in tensors.items():
+        writes = name.endswith(("o_proj.weight", "down_proj.weight"))
+        if w.ndim == 2:
+            tensors[name] = (dtype, np.asarray(w * turned[:, None] if writes else w * turned, np.float32))
+    write_safetensors(copy / "model.safetensors", tensors)
+    found = compared(probe, copy, parent)
+    assert 0.3 < found.value < 0.6
+    assert found.exact is not None
+    assert found.exact.p <= 1e-6
+    assert not found.signs
 
 
 @BOTH
