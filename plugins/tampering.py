@@ -119,7 +119,7 @@ class Energies:
 
     def _shares(self) -> dict[str, Scalar]:
         """Share of norms with constant gains, and of negative gains among the larger half of each norm's."""
-        gains = list(self._gains.values())
+        gains = [g.astype(np.float64) for g in self._gains.values() if np.isfinite(g).all()]
         flat = [bool(g.std() <= CONSTANT * max(float(np.abs(g).mean()), 1e-12)) for g in gains]
         large = [g[np.abs(g) >= np.median(np.abs(g))] for g in gains]
         negative = [min(share, 1.0 - share) for share in (float(np.mean(g < 0.0)) for g in large)]

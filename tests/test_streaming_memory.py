@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from forensics.checkpoint.tokenizer import token_hash
 
-LAYERS, HEADS = 2, 4
+LAYERS, HEAD_DIM = 2, 128
 PASS = """
 import json, sys
 from pathlib import Path
@@ -88,8 +88,8 @@ def sparse(folder: Path, *, rows: int, width: int, experts: int, neurons: int, t
                 drawn = bank[first : first + columns].tobytes()
                 os.pwrite(file.fileno(), drawn, begin + 2 * columns * row)
     config = {
-        "model_type": "llama4_text" if turned else "qwen3_moe", "hidden_size": width, "num_attention_heads": HEADS,
-        "num_key_value_heads": HEADS, "head_dim": width // HEADS, "num_hidden_layers": LAYERS,
+        "model_type": "llama4_text" if turned else "qwen3_moe", "hidden_size": width, "head_dim": HEAD_DIM,
+        "num_attention_heads": width // HEAD_DIM, "num_key_value_heads": width // HEAD_DIM, "num_hidden_layers": LAYERS,
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
     model = {"type": "BPE", "vocab": tokens, "merges": []}
