@@ -65,9 +65,7 @@ def main() -> None:
         reading = sum(read_one(f, b) for f, b in zip(given.folders, books, strict=True))
         size = sum(b.stat().st_size for b in books) / len(books)
         command = [sys.executable, "-m", "benchmarks.comparing", "--books", *map(str, books)]
-        told = subprocess.run(
-            command, env=environment(scratch), capture_output=True, text=True, check=True
-        )
+        told = subprocess.run(command, env=environment(scratch), capture_output=True, text=True, check=True)
     found = json.loads(told.stdout)
     peak, start = found.pop("peak"), found.pop("start")
     for probe, seconds in sorted(found.items(), key=lambda item: -item[1]):
