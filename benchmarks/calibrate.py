@@ -89,11 +89,9 @@ def _number(found: float | None) -> float | None:
     return None if found is None else rounded(found, 5)
 
 
-def reference(
-    rows: list[list[Any]], probes: Sequence[str], description: str, versions: Mapping[str, str]
-) -> dict[str, Any]:
-    """The content of the reference file; SystemExit if the population cannot carry an opinion."""
-    fusion = {
+def _fusion(rows: list[list[Any]], probes: Sequence[str], versions: Mapping[str, str]) -> dict[str, Any]:
+    """The table of the fusion."""
+    return {
         "probes": {probe: TRANSFORM.as_json() for probe in probes},
         "seed": SEED,
         "draws": DRAWS,
@@ -103,6 +101,13 @@ def reference(
         "columns": list(COLUMNS),
         "rows": rows,
     }
+
+
+def reference(
+    rows: list[list[Any]], probes: Sequence[str], description: str, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """The content of the reference file; SystemExit if the population cannot carry an opinion."""
+    fusion = _fusion(rows, probes, versions)
     digest = rows_digest(list(probes), rows)
     table = table_from_json(POPULATION, digest, fusion)
     least = load_thresholds().fusion_families

@@ -32,8 +32,6 @@ from forensics.evidence.thresholds import load_thresholds
 
 BASES = ("llama-a", "qwen2-a", "gpt2-a", "neox-a", "gemma2-a", "mixtral-a")
 """One of each kind: gated and not, RMSNorm and LayerNorm, with and without biases, norms behind, experts."""
-IN_CI = (("llama-a",), ("permute + rescale",), (0,))
-"""The fraction of the matrix that a test makes."""
 DOCUMENT = Path(__file__).parent.parent / "docs" / "methods.md"
 
 

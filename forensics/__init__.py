@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint as Checkpoint
     from forensics.checkpoint.leads import Lead as Lead
     from forensics.checkpoint.leads import leads_in as leads_in
+    from forensics.checkpoint.tokenizer import token_hash as token_hash
     from forensics.errors import ForensicsError as ForensicsError
     from forensics.hookspecs import hookimpl as hookimpl
     from forensics.probe import Abstain as Abstain
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "forensics.checkpoint": ("Anchors", "Checkpoint"),
     "forensics.checkpoint.leads": ("Lead", "leads_in"),
+    "forensics.checkpoint.tokenizer": ("token_hash",),
     "forensics.errors": ("ForensicsError",),
     "forensics.hookspecs": ("hookimpl",),
     "forensics.probe": ("Abstain", "Pair", "Probe", "Sketch", "SketchProbe", "Sketcher", "TensorSpec"),

@@ -211,9 +211,7 @@ class AttentionCircuits(SketchProbe):
         value = float(np.mean(list(by_layer.values())))
         facts: dict[str, Scalar] = {
             "width": min(int(side.facts.get("width") or 0) for side in (suspect, candidate)),
-            "layers_dropped": sum(
-                int(side.facts.get("layers_dropped") or 0) for side in (suspect, candidate)
-            ),
+            "layers_dropped": sum(int(s.facts.get("layers_dropped") or 0) for s in (suspect, candidate)),
             "shared_anchors": len(left),
             "layers_matched": len(matched),
             "matched_in_order": list(matched.values()) == sorted(matched.values()),

@@ -112,11 +112,9 @@ class DepthCurves(SketchProbe):
             raise Abstain(
                 Reason.NOT_COMPARABLE, "depths differ, and interpolated curves correlate by themselves"
             )
+        figures = [_figures(side) for side in (suspect, candidate)]
         if not np.array_equal(suspect.arrays["layers"], candidate.arrays["layers"]):
             raise Abstain(Reason.NOT_COMPARABLE, "attention stands in different layers")
-        figures = [np.asarray(side.arrays["figures"], np.float64) for side in (suspect, candidate)]
-        if figures[0].shape != figures[1].shape or figures[0].shape[1:] != (len(alignment.CURVES),):
-            raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "the sketches hold different curves")
         degree = max(0, min(self.degree, (len(figures[0]) - 5) // 2))
         pairs = {}
         for name, *curves in zip(alignment.CURVES, figures[0].T, figures[1].T, strict=True):
@@ -127,6 +125,16 @@ class DepthCurves(SketchProbe):
         if len(found) < FEWEST_CURVES:
             raise Abstain(Reason.NOT_INFORMATIVE, "fewer than 3 curves vary over depth in both models")
         return _measurement(suspect, candidate, found, pairs, degree)
+
+
+def _figures(side: Sketch) -> Floats:
+    """Figures of a sketch, (layers, curves); abstains where its arrays or facts do not fit."""
+    figures, layers = side.arrays.get("figures"), side.arrays.get("layers")
+    if figures is None or layers is None or not isinstance(side.facts.get("width"), int):
+        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without curves")
+    if layers.ndim != 1 or figures.shape != (len(layers), len(alignment.CURVES)):
+        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch whose arrays do not fit")
+    return np.asarray(figures, np.float64)
 
 
 def _measurement(

@@ -27,6 +27,7 @@ from forensics import (
     TensorSpec,
     alignment,
     hookimpl,
+    token_hash,
 )
 
 ROWS_LEAST = 8
@@ -99,7 +100,7 @@ class Shortest:
         names = {i: t for t, i in tokenizer.tokens.items() if i in wanted} if tokenizer else {}
         special = {i: t.encode("utf-8", "replace") for t, i in tokenizer.special.items()} if tokenizer else {}
         texts = [names.get(i) or special.get(i) or b"" for i in ids.tolist()]
-        keys = [alignment.token_key(text) if text else i for text, i in zip(texts, ids.tolist(), strict=True)]
+        keys = [token_hash(text) if text else i for text, i in zip(texts, ids.tolist(), strict=True)]
         return np.array(keys, np.uint64), np.array([bool(text) for text in texts], np.bool_)
 
 

@@ -14,6 +14,7 @@ others, so that only the constant gains that a rotation needs are told.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -179,9 +180,9 @@ def tells(suspect: Sketch, candidate: Sketch) -> dict[str, str]:
     return found
 
 
-def _number(facts: object, name: str) -> float:
+def _number(facts: Mapping[str, Scalar], name: str) -> float:
     """A figure of a sketch; 0 where there is none."""
-    value = facts.get(name) if hasattr(facts, "get") else None
+    value = facts.get(name)
     return float(value) if isinstance(value, int | float) else 0.0
 
 

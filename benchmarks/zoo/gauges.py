@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from forensics.testing.descent import PERMUTATIONS
 from forensics.testing.rewriting import rewritten
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-3
 """Largest logit difference (float32) that reordered sums may cause."""
-
-PERMUTATIONS = ("permute-neurons", "permute-heads", "permute-experts", "permute-residual")
 
 
 def layer_of(name: str) -> int | None:

@@ -15,6 +15,7 @@ from benchmarks.zoo import gauges, training
 from benchmarks.zoo.corpus import TOKENIZERS, tokenizer, tokens
 from benchmarks.zoo.recipes import BASE_STEPS
 from forensics.errors import ForensicsError
+from forensics.testing.descent import PERMUTATIONS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -137,7 +138,7 @@ def _quantise(model: PreTrainedModel, _: Bench) -> PreTrainedModel:
 
 
 STEPS: Mapping[str, Step] = {
-    "permute": gauge(*gauges.PERMUTATIONS),
+    "permute": gauge(*PERMUTATIONS),
     "flip": gauge("flip-residual"),
     "rotate": gauge("rotate-residual"),
     "rescale": gauge("rescale-neurons", "mix-values", "turn-queries", "scale-gains"),

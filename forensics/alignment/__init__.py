@@ -28,7 +28,6 @@ from forensics.alignment.curves import detrend, is_flat, pearson, resample, wins
 from forensics.alignment.deltas import Delta, Met, agree_alike, delta_of, met, plain_rows
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
-from forensics.alignment.depths import monotone_partners
 from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.in_place import Placed, copies, place
@@ -43,7 +42,6 @@ from forensics.alignment.kernels import (
     centre,
     flatten,
     pack,
-    partial_correlations,
     project_out,
     shared_positions,
     unbiased_cka,
@@ -54,8 +52,9 @@ from forensics.alignment.kernels import (
 from forensics.alignment.lattice import Lattice, cast, image, lattice_of
 from forensics.alignment.mixture import Mixture, mixture
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
-from forensics.alignment.near_init import distinct, near_initial, token_key
+from forensics.alignment.near_init import distinct, near_initial
 from forensics.alignment.neuron_arrays import GRAPH_MOST, units_from_arrays, units_to_arrays
+from forensics.alignment.neuron_order import order_tests
 from forensics.alignment.neuron_pairs import (
     LayerMatch,
     UnitMatch,
@@ -64,7 +63,6 @@ from forensics.alignment.neuron_pairs import (
     match_depths_by_angles,
     match_figures,
     match_units,
-    order_tests,
 )
 from forensics.alignment.neuron_sample import SampledUnit, UnitSamplers
 from forensics.alignment.permutation import (
@@ -160,7 +158,6 @@ __all__ = [
     "match_units",
     "met",
     "mixture",
-    "monotone_partners",
     "monte_carlo_p",
     "near_initial",
     "nested_layers",
@@ -169,7 +166,6 @@ __all__ = [
     "order_tests",
     "pack",
     "packed",
-    "partial_correlations",
     "pearson",
     "place",
     "plain_rows",
@@ -188,7 +184,6 @@ __all__ = [
     "stack",
     "stratified_z",
     "swap_contrasts",
-    "token_key",
     "trace_test",
     "unbiased_cka",
     "units_from_arrays",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.alignment.depths import monotone_partners
+from forensics.alignment.assignment import UNMATCHED, match_layers
 from forensics.alignment.permutation import signed_scores
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,8 @@ def _chosen(
     for kind in shared:
         a, b = (_units(side[kind], layers) for side, layers in ((suspect, rows), (candidate, columns)))
         scores += a @ b.T / len(shared)
-    return [(rows[i], columns[j]) for i, j in monotone_partners(scores)]
+    partner = match_layers(scores, monotone=True)
+    return [(rows[i], columns[j]) for i, j in enumerate(partner.tolist()) if j != UNMATCHED]
 
 
 def _units(biases: ByLayer, layers: list[int]) -> Floats:

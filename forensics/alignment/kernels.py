@@ -139,22 +139,3 @@ def project_out(vectors: Floats, nuisances: Sequence[Floats]) -> NDArray[np.floa
     left = vectors - (vectors @ axes.T) @ axes
     lengths = np.sqrt(np.einsum("ij,ij->i", left, left))[:, None]
     return np.where(lengths > 1e-3, left / np.maximum(lengths, 1e-3), 0.0).astype(np.float32)
-
-
-def partial_correlations(first: Floats, second: Floats, given: tuple[Floats, Floats]) -> NDArray[np.float64]:
-    """Cosines (k, m) of rows of `first` (k, p) and `second` (m, p), each pair without its own two nuisances.
-
-    Rows are of unit length or zero, and so are the nuisances `given`, (k, p) and (m, p): those of row i of the
-    first and of row j of the second are both taken out of both. 0 where a row lies within its nuisances.
-    """
-    a, b = given
-    plain, overlap = (np.asarray(x @ y.T, np.float64) for x, y in ((first, second), (a, b)))
-    f_a, s_b = (np.einsum("ij,ij->i", x, y, dtype=np.float64) for x, y in ((first, a), (second, b)))
-    f_a, s_b = f_a[:, None], s_b[None, :]
-    f_b, s_a = (np.asarray(x @ y.T, np.float64) for x, y in ((first, b), (a, second)))
-    apart = 1.0 - overlap**2  # Gram-Schmidt: b without its part along a, unless they are one direction
-    scale = np.where(apart > 1e-4, 1.0 / np.sqrt(np.maximum(apart, 1e-4)), 0.0)
-    f_rest, s_rest = (f_b - f_a * overlap) * scale, (s_b - s_a * overlap) * scale
-    left = np.maximum((1.0 - f_a**2 - f_rest**2) * (1.0 - s_a**2 - s_rest**2), 0.0)
-    partial = plain - f_a * s_a - f_rest * s_rest
-    return np.where(left > 1e-5, np.clip(partial / np.sqrt(np.maximum(left, 1e-5)), -1.0, 1.0), 0.0)

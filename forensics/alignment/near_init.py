@@ -7,8 +7,6 @@ such rows along one shared direction, which is why the mean row is removed. Sour
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,11 +26,6 @@ PASSES = 24
 """Passes at most, each of which drops at most a quarter of the rows."""
 PEAK_MOST = 4.0
 """Largest entry of a row over that of an independent Gaussian row, √(2 ln d) root mean squares: outlier channels."""
-
-
-def token_key(token: bytes) -> int:
-    """64-bit key of a token's bytes, the same in every vocabulary."""
-    return int.from_bytes(hashlib.blake2b(token, digest_size=8).digest(), "little")
 
 
 def distinct(rows: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Whose counterpart a neuron is: two legs matched apart, and the order of neurons in the file."""
+"""Whose counterpart a neuron is: two legs matched apart, unit by unit and layer by layer."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forensics.alignment.assignment import agreement, match_layers, match_rows, spearman, stratified_z
+from forensics.alignment.neuron_codes import standardise
 from forensics.alignment.neuron_graph import Graph, match_graphs, prepared
-from forensics.alignment.neuron_sample import SampledUnit, Unit, directions, standardise
+from forensics.alignment.neuron_sample import SampledUnit, Unit
 
 Floats32 = NDArray[np.float32]
 AngleView = tuple[Graph, Floats32]
@@ -234,35 +235,3 @@ def match_figures(matches: Sequence[LayerMatch]) -> dict[str, float]:
         figures["units_recognised"] = sum(found.excess > 0.5 for _, (_, found) in experts)
         figures["finders_per_neuron"] = float(np.mean(finders))
     return figures
-
-
-def order_test(
-    first: tuple[Floats32, NDArray[Any]], second: tuple[Floats32, NDArray[Any]]
-) -> tuple[float, float] | None:
-    """φ_CSW of one layer: (ρ, one-sided p) of the neurons' own order after matching rows by cosine.
-
-    Each side is (rows (m, k) by falling norm, index (m,)). Exact up to the closed form of Spearman's p: neurons
-    of an unrelated layer are exchangeable, so their indices are a random order whatever their rows are. None if
-    both sides stand sorted by norm (some pruning tools do that): then order tells of the tool, not of descent.
-    """
-    by_norm = [
-        spearman(index, sign * np.arange(len(index)))[1] for _, index in (first, second) for sign in (1, -1)
-    ]
-    if min(by_norm[:2]) < 1e-6 and min(by_norm[2:]) < 1e-6:
-        return None
-    (rows, index), (other_rows, other_index) = sorted((first, second), key=lambda side: len(side[1]))
-    partner = match_rows(directions(rows) @ directions(other_rows).T)
-    return spearman(index, other_index[partner])
-
-
-def order_tests(
-    first: Mapping[Unit, SampledUnit], second: Mapping[Unit, SampledUnit]
-) -> dict[Unit, tuple[int, float, float]]:
-    """(neurons, ρ, p) of `order_test` for every unit that both models have at the same place."""
-    found = {}
-    for unit in sorted(first.keys() & second.keys()):
-        a, b = ((side.rows.astype(np.float32), side.index) for side in (first[unit], second[unit]))
-        tested = order_test(a, b)
-        if tested is not None:
-            found[unit] = (min(len(a[1]), len(b[1])), *tested)
-    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from forensics.evidence.considered import Considered, Ground
-from forensics.evidence.fusion import Fused
+from forensics.evidence.phrases import SPOKEN, because, grounds, groups_that_speak, weight_words
 from forensics.evidence.scale import VerbalScale
 from forensics.evidence.thresholds import Thresholds
 from forensics.readings import Group, Sign, SignKind
@@ -25,12 +25,12 @@ def weight_for(case: Considered, at: Thresholds) -> Ground:
     if case.fused is None:
         return Ground(met=False, found=f"weight: no calibrated probe could speak ({asked})")
     met = case.fused.log10_lr >= at.derived_log10_lr and case.fused.lower > 0
-    return Ground(met=met, found=f"weight: {_weight_words(case.fused)} ({asked})")
+    return Ground(met=met, found=f"weight: {weight_words(case.fused)} ({asked})")
 
 
 def groups_for(case: Considered, at: Thresholds) -> Ground:
     """Decision 2: at least two tensor groups speak for descent."""
-    speaking = _speaking(case)
+    speaking = groups_that_speak(case)
     said = "; ".join(f"{voice.probe}: {voice.how}" for voice in case.voices) or "no probe of a tensor group"
     found = (
         f"tensor groups that speak: {', '.join(speaking) or 'none'} (asked: {at.derived_groups:g}; {said})"
@@ -81,7 +81,7 @@ def weight_against(case: Considered, at: Thresholds) -> Ground:
     if case.fused is None:
         return Ground(met=False, found=f"weight: no calibrated probe could speak ({asked})")
     met = case.fused.log10_lr <= at.independent_log10_lr and case.fused.upper < 0
-    return Ground(met=met, found=f"weight: {_weight_words(case.fused)} ({asked})")
+    return Ground(met=met, found=f"weight: {weight_words(case.fused)} ({asked})")
 
 
 def coverage_against(case: Considered, at: Thresholds) -> Ground:
@@ -126,8 +126,6 @@ def tampering_against(case: Considered, _: Thresholds) -> Ground:
     seen = [f"{probe}: {sign.detail}" for probe, sign in case.signs if sign.sign is SignKind.TAMPERING]
     return Ground(met=not seen, found=f"signs of tampering: {'; '.join(seen) or 'none'}")
 
-
-SPOKEN = {Group.MLP: "MLP", Group.NORM_AND_BIAS: "norms and biases"}
 
 DERIVED: tuple[Rule, ...] = (weight_for, groups_for, layers_for, coverage_for, controls_for, signs_for)
 INDEPENDENT: tuple[Rule, ...] = (
@@ -209,48 +207,15 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
         cap=None if fused is None else fused.bounds.cap,
         verdict=verdict,
         relation=_relation(case, at, verdict),
-        grounds=_grounds(case, for_it, against),
+        grounds=grounds(case, for_it, against),
         band="not stated" if fused is None else scale.band(fused.log10_lr),
-        because=_because(case, at, verdict, for_it, against),
+        because=because(case, at, verdict, for_it, against),
         not_meaning=NOT_MEANING[verdict],
         coverage=case.coverage,
         contributions=() if fused is None else fused.contributions,
         population=case.population,
         cllr=None if fused is None else fused.cllr,
     )
-
-
-def _grounds(case: Considered, for_it: list[Ground], against: list[Ground]) -> tuple[str, ...]:
-    """One line per rule, after what stands above the rules and before the weighing's remarks."""
-    identical = ("The suspect's weight files are identical to the candidate's, byte for byte",)
-    marks = {True: "met", False: "not met"}
-    return (
-        *(identical if case.identical else ()),
-        *(f"For derived, {marks[ground.met]} – {ground.found}" for ground in for_it),
-        *(f"For independent, {marks[ground.met]} – {ground.found}" for ground in against),
-        *case.remarks,
-    )
-
-
-def _because(
-    case: Considered, at: Thresholds, verdict: Verdict, for_it: list[Ground], against: list[Ground]
-) -> str:
-    """One sentence: the deciding reason."""
-    if case.withheld:
-        return case.withheld
-    opening = "The weight files are identical; " if case.identical else ""
-    if verdict == "derived" and case.fused is not None:
-        groups = " and ".join(_speaking(case))
-        return f"{opening}{_weight_words(case.fused)}, and {groups} speak for it."
-    if verdict == "independent" and case.fused is not None:
-        return f"{opening}{_weight_words(case.fused)}, nearly everything was read and no exact test objects."
-    unmet = next((ground.found for ground in for_it if not ground.met), "")
-    if case.combined_holm is not None and case.combined_holm <= at.group_exact_p:
-        opening += "they share ancestry or initialisation; derivation is not shown: "
-    elif case.fused is not None and case.fused.log10_lr < 0:
-        unmet = next((ground.found for ground in against if not ground.met), unmet)
-    sentence = f"{opening}{unmet}."
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
@@ -271,18 +236,6 @@ def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
     if verdict == "inconclusive" and SignKind.PARTIAL_REUSE in open_kinds:
         return "partial-reuse"
     return "undetermined"
-
-
-def _speaking(case: Considered) -> list[str]:
-    """Names of the groups that speak, each once, in order."""
-    return sorted({SPOKEN.get(voice.group, voice.group.value) for voice in case.voices if voice.speaks})
-
-
-def _weight_words(fused: Fused) -> str:
-    """The number with its interval."""
-    bound = ", at its bound" if fused.bounds.reached(fused.log10_lr) else ""
-    value, lower, upper = (f"{n:+.2g}".replace("-", "−") for n in (fused.log10_lr, fused.lower, fused.upper))
-    return f"log10 LR {value} ({lower} to {upper}){bound}"
 
 
 def _coverage(case: Considered, asked: float) -> Ground:

@@ -96,11 +96,8 @@ def _opinion(
 ) -> Opinion:
     """What follows for one candidate or control from its findings."""
     own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
-    readings = {
-        finding.probe.id: finding.outcome.value
-        for finding in own
-        if isinstance(finding.outcome, Measurement) and _is_the_instrument(finding, reference)
-    }
+    known = [finding for finding in own if _is_the_instrument(finding, reference)]
+    readings = {f.probe.id: f.outcome.value for f in known if isinstance(f.outcome, Measurement)}
     table = reference.table
     fused = None if table is None else fuse(table, readings, reference.thresholds.fusion_families)
     population = "" if table is None or fused is None else _named(reference.populations[table.population])
@@ -113,7 +110,7 @@ def _opinion(
     considered = Considered(
         candidate=label,
         fused=fused,
-        voices=listen([f for f in own if _is_the_instrument(f, reference)], table, reference.thresholds),
+        voices=listen(known, table, reference.thresholds),
         signs=gathered(own, reference.thresholds),
         smallest_p=min((found.p for found in exact), default=None),
         combined_holm=None if pooled is None else pooled.p_holm,

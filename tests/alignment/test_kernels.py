@@ -118,16 +118,3 @@ def test_whitening_evens_out_the_directions_it_is_made_from() -> None:
         assert least <= values[-5]
         assert abs(values[-6]) < 1e-6
     assert not alignment.whitener(np.zeros((5, 5)), 0.3).any()
-
-
-def test_partial_correlations_are_what_gram_schmidt_leaves() -> None:
-    """Each pair's cosine equals that of the two rows after both nuisances of the pair are projected out."""
-    rng = np.random.Generator(np.random.PCG64(8))
-    first, second, a, b = (alignment.project_out(rng.standard_normal((k, 30)), []) for k in (3, 4, 3, 4))
-    a[1], b[2] = 0.0, a[0]  # a nuisance that is not there, and one that both sides share
-    found = alignment.partial_correlations(first, second, (a, b))
-    for i in range(3):
-        for j in range(4):
-            left, right = (alignment.project_out(row[None], [a[i], b[j]])[0] for row in (first[i], second[j]))
-            assert found[i, j] == pytest.approx(float(left @ right), abs=1e-5)
-    assert not alignment.partial_correlations(first, second, (first, b)).any()

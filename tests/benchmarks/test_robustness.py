@@ -19,6 +19,8 @@ from benchmarks.zoo.operations import load
 from benchmarks.zoo.recipes import RECIPES, config_of
 
 PROBES = ("neuron-match", "attention-circuits", "attention-channels", "norm-gains", "residual-basis")
+CEILING = 0.3
+"""Above every reading of unrelated models in docs/methods.md, pasted ones left out."""
 RECIPE = replace(RECIPES["llama-96"], steps=60)
 
 
@@ -54,7 +56,7 @@ def test_two_groups_see_a_laundered_copy(zoo: Bench, operation: str) -> None:
     copy = laundering.launder(load(zoo.zoo / "base"), operation, 0, bench)
     write_checkpoint(copy, zoo.zoo / operation, bench.tokenizer, "bfloat16")
     twin = readings(zoo, "twin")
-    highest = {probe: value + 0.2 for probe, value in robustness.ceilings([twin]).items()}
+    highest = dict.fromkeys(PROBES, CEILING)
     found = readings(zoo, operation)
     groups = {found["readings"][p]["group"] for p, yes in robustness.seen(found, highest).items() if yes}
     assert len(groups) >= 2
