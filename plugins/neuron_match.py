@@ -169,7 +169,7 @@ class NeuronMatch(SketchProbe):
     title: ClassVar[str] = "MLP neurons matched one by one"
     measures: ClassVar[str] = (
         "How often both weight vectors of a neuron, matched separately, find the same counterpart in the other "
-        "model, by shared tokens or by their angles, judged against unrelated models; exactly, whether they stand in order. "
+        "model, by shared tokens or by angles, judged against unrelated models; and, exactly, whether they keep their order. "
         "Retrained or replaced MLPs defeat it."
     )
     needs: ClassVar[str] = "MLP matrices; token embeddings and tokenizer where there are any"
