@@ -168,8 +168,8 @@ class NeuronMatch(SketchProbe):
     version: ClassVar[str] = "2.1"
     title: ClassVar[str] = "MLP neurons matched one by one"
     measures: ClassVar[str] = (
-        "How often both weight vectors of a neuron, matched separately, find the same counterpart in the other "
-        "model, by shared tokens or by angles, judged against unrelated models; and, exactly, whether they keep their order. "
+        "How often both weight vectors of a neuron, matched separately by shared tokens or by angles, find the same "
+        "counterpart in the other model, judged against unrelated models; and, exactly, whether neurons keep order. "
         "Retrained or replaced MLPs defeat it."
     )
     needs: ClassVar[str] = "MLP matrices; token embeddings and tokenizer where there are any"
