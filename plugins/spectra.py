@@ -31,7 +31,7 @@ from forensics import (
 
 MATRICES = ("k_proj", "v_proj")
 SEED = 20_251_107
-PANEL = "Singular values, as share of their root mean square"
+PANEL = "Singular values"
 
 Floats = NDArray[np.float64]
 
@@ -137,7 +137,7 @@ def _lines(name: str, pair: tuple[Floats, Floats]) -> list[Series]:
             panel=f"{PANEL}: {name}",
             name=who,
             x_label="relative rank",
-            y_label="log",
+            y_label="log share of rms",
             x=x,
             y=tuple(map(float, curve)),
         )
