@@ -7,7 +7,7 @@ stay together; MLP blocks hold the same neurons in every leg. Columns are contig
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -110,6 +110,14 @@ class BlockSampler:
             for place, (_, block) in sorted(self.open.items())
             if not self.left[place] and np.isfinite(block).all() and block.any()
         }
+
+
+def meeting(first: Iterable[int], second: Iterable[int]) -> list[tuple[int, int]]:
+    """Experts of two layers that are compared: those of one number, or all with the MLP where one side has only it."""
+    mine, theirs = set(first), set(second)
+    if not mine & theirs and DENSE in mine | theirs:
+        return [(a, b) for a in sorted(mine) for b in sorted(theirs)]
+    return [(both, both) for both in sorted(mine & theirs)]
 
 
 def packed(blocks: Blocks) -> dict[str, NDArray[np.generic]]:

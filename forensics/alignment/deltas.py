@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.alignment.blocks import DENSE, Blocks, Floats32
+from forensics.alignment.blocks import Blocks, Floats32, meeting
 from forensics.alignment.in_place import Placed, directions_in
 from forensics.alignment.lattice import equal_share, rounding_steps, stored_as
 
@@ -65,13 +65,9 @@ def met(first: Blocks, second: Blocks, layers: Sequence[tuple[int, int]], roles:
     found = []
     for mine, theirs in layers:
         for role in roles:
-            a = sorted(e for kind, layer, e in first if (kind, layer) == (role, mine))
-            b = sorted(e for kind, layer, e in second if (kind, layer) == (role, theirs))
-            common = set(a) & set(b)
-            pairs = [(e, e) for e in sorted(common)]
-            if not common and DENSE in {*a, *b}:
-                pairs = [(e, f) for e in a for f in b]
-            for e, f in pairs:
+            a = [e for kind, layer, e in first if (kind, layer) == (role, mine)]
+            b = [e for kind, layer, e in second if (kind, layer) == (role, theirs)]
+            for e, f in meeting(a, b):
                 x, y = first[role, mine, e], second[role, theirs, f]
                 if x.shape == y.shape:
                     found.append(Met(role=role, layers=(mine, theirs), experts=(e, f), first=x, second=y))

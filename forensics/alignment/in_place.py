@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.alignment.assignment import match_repeated
-from forensics.alignment.blocks import DENSE, MLP, Blocks, Floats32
+from forensics.alignment.blocks import MLP, Blocks, Floats32, meeting
 
 COPIED = 0.5
 """Above this agreement with an earlier layer of its own model a layer is its copy."""
@@ -110,15 +110,11 @@ def _stacked(blocks: Blocks, role: str, layers: list[int]) -> dict[int, Floats]:
 
 def _cosines(first: dict[int, Floats], second: dict[int, Floats]) -> Floats | None:
     """Cosines of units (layers, other layers, units), mean over experts that meet; None where shapes differ."""
-    common = first.keys() & second.keys()
-    meeting = [(e, e) for e in sorted(common)]
-    if not common and DENSE in {*first, *second}:
-        meeting = [(a, b) for a in sorted(first) for b in sorted(second)]
-    meeting = [(a, b) for a, b in meeting if first[a].shape[1:] == second[b].shape[1:]]
-    if not meeting:
+    pairs = [(a, b) for a, b in meeting(first, second) if first[a].shape[1:] == second[b].shape[1:]]
+    if not pairs:
         return None
     # one matrix product per unit: (units, layers, features) @ (units, features, layers)
-    found = [first[a].transpose(1, 0, 2) @ second[b].transpose(1, 2, 0) for a, b in meeting]
+    found = [first[a].transpose(1, 0, 2) @ second[b].transpose(1, 2, 0) for a, b in pairs]
     return np.asarray(np.mean(found, axis=0).transpose(1, 2, 0), np.float64)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.alignment.assignment import spearman
-from forensics.alignment.blocks import ATTENTION, DENSE, HEAD_MOST, Blocks
+from forensics.alignment.blocks import ATTENTION, HEAD_MOST, Blocks, meeting
 from forensics.alignment.heads import free_flips, sign_units
 from forensics.alignment.in_place import COPIED, Placed, copies, directions_in
 from forensics.alignment.permutation import chernoff, floored, sign_flip_test
@@ -110,10 +110,7 @@ def neuron_swaps(first: Blocks, second: Blocks, layers: tuple[int, int], roles: 
             {e: b for (kind, at, e), b in side.items() if (kind, at) == (role, layer)}
             for side, layer in zip((first, second), layers, strict=True)
         )
-        meeting = [(e, e) for e in sorted(mine.keys() & theirs.keys())]
-        if not meeting and DENSE in {*mine, *theirs}:
-            meeting = [(a, b) for a in sorted(mine) for b in sorted(theirs)]
-        for a, b in meeting:
+        for a, b in meeting(mine, theirs):
             if mine[a].shape == theirs[b].shape:
                 u, v = directions_in(role, mine[a]), directions_in(role, theirs[b])
                 half = len(u) // 2
