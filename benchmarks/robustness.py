@@ -30,8 +30,9 @@ from forensics.errors import ForensicsError
 from forensics.evidence.library import load_reference
 from forensics.evidence.thresholds import load_thresholds
 
-BASES = ("llama-a", "qwen2-a", "gpt2-a", "neox-a", "gemma2-a", "mixtral-a")
-"""One of each kind: gated and not, RMSNorm and LayerNorm, with and without biases, norms behind, experts."""
+BASES = ("llama-a", "qwen2-a", "gpt2-a", "neox-a", "gemma2-a", "mixtral-a", "mistral-n", "llama-x")
+"""One of each kind: gated and not, RMSNorm and LayerNorm, with and without biases, norms behind, experts; the last two
+are 64 and 256 wide."""
 DOCUMENT = Path(__file__).parent.parent / "docs" / "methods.md"
 
 
