@@ -175,9 +175,9 @@ def table_text(
         [
             (
                 f"{len(cells)} laundered copies of {len({c.base for c in cells})} bases "
-                f"({', '.join(sorted({c.base for c in cells}))}); x/n counts bases; a probe sees one if its exact p is "
-                f"at most 1e-6 or its reading is above all of {len(unrelated)} unrelated pairs ({twins} of one recipe). "
-                f"Of these pairs "
+                f"({', '.join(sorted({c.base for c in cells}))}); x/n counts bases; a probe sees one if its exact p "
+                f"is at most 1e-6 or its reading is above all of {len(unrelated)} unrelated pairs ({twins} "
+                f"of one recipe). Of these pairs "
                 f"{accused} came out derived."
             ),
             "",
