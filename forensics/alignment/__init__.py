@@ -29,6 +29,16 @@ from forensics.alignment.deltas import Delta, Met, agree_alike, delta_of, met, p
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
 from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
+from forensics.alignment.head_graph import HeadLegs, head_legs, overlaps
+from forensics.alignment.head_matching import (
+    OV,
+    QK,
+    HeadGraph,
+    HeadMatch,
+    head_graph,
+    match_heads,
+    shared_edges,
+)
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.in_place import Placed, copies, place
 from forensics.alignment.in_place_tests import (
@@ -88,7 +98,9 @@ __all__ = [
     "GRAPH_MOST",
     "HEAD_MOST",
     "MLP",
+    "OV",
     "PROJECTED",
+    "QK",
     "QUANTILES",
     "TRADES",
     "WIDEST",
@@ -98,6 +110,9 @@ __all__ = [
     "Blocks",
     "Delta",
     "Flips",
+    "HeadGraph",
+    "HeadLegs",
+    "HeadMatch",
     "Heads",
     "Lattice",
     "LayerMatch",
@@ -141,6 +156,8 @@ __all__ = [
     "floored",
     "free_flips",
     "haar_bound",
+    "head_graph",
+    "head_legs",
     "head_subspaces",
     "holds_kernels",
     "image",
@@ -152,6 +169,7 @@ __all__ = [
     "match_depths",
     "match_depths_by_angles",
     "match_figures",
+    "match_heads",
     "match_layers",
     "match_repeated",
     "match_rows",
@@ -164,6 +182,7 @@ __all__ = [
     "neuron_flips",
     "normal_scores",
     "order_tests",
+    "overlaps",
     "pack",
     "packed",
     "pearson",
@@ -175,6 +194,7 @@ __all__ = [
     "rotary_dimensions",
     "row_energies",
     "seeded_signs",
+    "shared_edges",
     "shared_positions",
     "sign_flip_test",
     "sign_units",
