@@ -161,9 +161,7 @@ def _layer_starts(first: HeadGraph, second: HeadGraph) -> list[Partners | None]:
     return [*found, None]
 
 
-def _likeness(
-    first: HeadGraph, second: HeadGraph, circuit: int, rng: np.random.Generator | None
-) -> Floats:
+def _likeness(first: HeadGraph, second: HeadGraph, circuit: int, rng: np.random.Generator | None) -> Floats:
     """Likeness of heads by figures that need no partner, (n, m), with noise for a further start."""
     sides = [graph.traits[circuit] for graph in (first, second)]
     size = min(side.shape[1] for side in sides)
@@ -175,7 +173,12 @@ def _likeness(
 
 
 def _refined(  # noqa: PLR0913, PLR0917 - the two graphs, what matches them and where to start
-    first: HeadGraph, second: HeadGraph, circuit: slice, weights: Floats, seed: Floats, layers: Partners | None
+    first: HeadGraph,
+    second: HeadGraph,
+    circuit: slice,
+    weights: Floats,
+    seed: Floats,
+    layers: Partners | None,
 ) -> Partners:
     """Partners of the first graph's heads, from a likeness to start with and pairs of layers to start in."""
     partner = _assigned(first, second, seed, layers)
