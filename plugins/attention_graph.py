@@ -36,11 +36,9 @@ from forensics import (
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj")
 LAYERS_LEAST, LAYERS_SHALLOW = 2, 4
 """Layers of which heads are needed, and those examined however many heads a layer has."""
-HEADS_MOST = 1024
-"""Heads of all examined layers; more make a graph that is not worth its time."""
 LARGEST = 1 << 27
 """Numbers in a matrix beyond which it is not kept to be taken apart."""
-HELD_MOST = 3 << 26
+HELD_MOST = 1 << 27
 """Numbers held of unfinished layers; what goes beyond is read once more at the end, layer by layer."""
 EDGES_LEAST = 60.0
 """Free edges (of either circuit) that two graphs must have in common; fewer scatter too much."""
@@ -65,8 +63,10 @@ class Heads:
         few = max(min(LAYERS_SHALLOW, probe.layers), min(probe.layers, probe.heads // heads))
         if shape.width < WIDTH_LEAST or shape.heads < 1 or shape.kv_heads < 1 or shape.heads % shape.kv_heads:
             raise Abstain(Reason.TOO_SMALL, f"{shape.heads} heads over {shape.width} channels")
-        if few * heads > HEADS_MOST:
-            raise Abstain(Reason.TOO_LARGE, f"{few * heads} heads, at most {HEADS_MOST} are compared")
+        if few * heads > alignment.GRAPH_HEADS:
+            raise Abstain(
+                Reason.TOO_LARGE, f"{few * heads} heads, at most {alignment.GRAPH_HEADS} are compared"
+            )
         self.examined = alignment.nested_layers(shape.layers, few)
         self.growing: dict[int, Layer] = {}
         self.left: dict[int, int] = {}
@@ -77,8 +77,12 @@ class Heads:
         """Attention matrices of the examined layers that meet the residual stream, where all four are there."""
         if spec.role not in MATRICES or spec.layer not in self.examined or spec.expert is not None:
             return False
-        found = [self.checkpoint.find(role, spec.layer) for role in MATRICES]
-        return all(one is not None and self._fits(one) for one in found)
+        found = self._specs(spec.layer)
+        return len(found) == len(MATRICES) and all(self._fits(one) for one in found)
+
+    def _specs(self, layer: int) -> list[TensorSpec]:
+        """The layer's attention matrices."""
+        return [found for role in MATRICES if (found := self.checkpoint.find(role, layer)) is not None]
 
     def _fits(self, spec: TensorSpec) -> bool:
         """Whether a matrix meets the residual stream and is of a size to be kept."""
@@ -91,7 +95,7 @@ class Heads:
         if layer in self.legs or layer in self.late:
             return
         if layer not in self.growing:
-            specs = [found for role in MATRICES if (found := self.checkpoint.find(role, layer)) is not None]
+            specs = self._specs(layer)
             held = sum(one.size for layers in self.growing.values() for one in layers.values())
             self.left[layer] = sum(one.rows for one in specs)
             if self.growing and held + sum(one.rows * one.columns for one in specs) > HELD_MOST:
@@ -127,19 +131,15 @@ class Heads:
         with np.errstate(all="ignore"):
             if self.shape.norm == "layer":
                 output = output - output.mean(axis=1, keepdims=True)
-            found = alignment.head_legs(
-                {**matrices, "o_proj": output},
-                heads=self.shape.heads,
-                kv_heads=self.shape.kv_heads,
-                rank=self.probe.rank,
-            )
+            sizes = {"heads": self.shape.heads, "kv_heads": self.shape.kv_heads, "rank": self.probe.rank}
+            found = alignment.head_legs({**matrices, "o_proj": output}, **sizes)
         if found is not None:
             self.legs[layer] = found
 
     def finish(self) -> Sketch:
         """`overlap` (4, n, 4, n) of n heads, `spectra` (2, n, rank), `layer` and `group` (n,)."""
         for layer in sorted(self.late):
-            specs = [found for role in MATRICES if (found := self.checkpoint.find(role, layer)) is not None]
+            specs = self._specs(layer)
             matrices = {one.role: np.zeros((one.rows, one.columns), np.float32) for one in specs}
             for spec in specs:
                 for start, rows in self.checkpoint.rows(spec):
@@ -196,12 +196,9 @@ class AttentionGraph(SketchProbe):
         first, second = _graph(suspect), _graph(candidate)
         edges = alignment.shared_edges(first, second)
         if edges < EDGES_LEAST:
-            detail = f"{edges:.0f} independent edges between heads, {EDGES_LEAST:.0f} needed"
-            raise Abstain(Reason.TOO_SMALL, detail)
-        found = [
-            alignment.match_heads(first, second, circuit, self.starts)
-            for circuit in (alignment.QK, alignment.OV)
-        ]
+            raise Abstain(Reason.TOO_SMALL, f"{edges:.0f} free edges between heads, {EDGES_LEAST:.0f} needed")
+        circuits = (alignment.QK, alignment.OV)
+        found = [alignment.match_heads(first, second, circuit, self.starts) for circuit in circuits]
         matches = [match for match in found if match is not None]
         if len(matches) < len(found):
             raise Abstain(Reason.NOT_INFORMATIVE, "heads cannot be matched by one of the circuits")
@@ -229,19 +226,9 @@ class AttentionGraph(SketchProbe):
 
 def _graph(sketch: Sketch) -> alignment.HeadGraph:
     """The sketch's graph; abstains where the arrays do not fit."""
-    overlap, spectra, layer, group = (
-        sketch.arrays.get(name) for name in ("overlap", "spectra", "layer", "group")
-    )
-    if overlap is None or spectra is None or layer is None or group is None:
-        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without overlaps")
-    n = len(layer) if layer.ndim == 1 else 0
-    fits = 0 < n <= HEADS_MOST and overlap.shape == (4, n, 4, n) and group.shape == (n,)
-    fits = fits and spectra.ndim == 3 and spectra.shape[:2] == (2, n) and spectra.shape[2] > 0
-    if not fits or not all(np.isfinite(one).all() for one in (overlap, spectra, layer, group)):
-        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "overlaps that do not fit each other")
-    graph = alignment.head_graph(
-        layer.astype(np.intp), group.astype(np.intp), overlap.astype(np.float64), spectra.astype(np.float64)
-    )
+    if not alignment.holds_heads(sketch.arrays):
+        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without overlaps, or whose arrays do not fit")
+    graph = alignment.graph_of_heads(sketch.arrays)
     if graph is None:
         raise Abstain(Reason.TOO_SMALL, "fewer than 2 layers with heads that do something")
     return graph
@@ -249,12 +236,12 @@ def _graph(sketch: Sketch) -> alignment.HeadGraph:
 
 def _table(matches: list[alignment.HeadMatch]) -> Table:
     """One row per matching."""
-    rows = tuple(
-        (name, int(np.count_nonzero(m.partner >= 0)), *(round(x, 4) for x in (m.own, m.other, m.across)))
-        for name, m in zip(("QK", "OV"), matches, strict=True)
-    )
+    rows: list[tuple[Scalar, ...]] = []
+    for name, one in zip(("QK", "OV"), matches, strict=True):
+        told = [round(number, 4) for number in (one.own, one.other, one.across)]
+        rows.append((name, int(np.count_nonzero(one.partner >= 0)), *told))
     columns = ("matched by", "heads", "same circuit (searched)", "other circuit", "across")
-    return Table(title="Heads matched: correlation of their overlaps", columns=columns, rows=rows)
+    return Table(title="Heads matched: correlation of their overlaps", columns=columns, rows=tuple(rows))
 
 
 @hookimpl

@@ -29,16 +29,17 @@ from forensics.alignment.deltas import Delta, Met, agree_alike, delta_of, met, p
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
 from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
-from forensics.alignment.head_graph import HeadLegs, head_legs, overlaps
-from forensics.alignment.head_matching import (
+from forensics.alignment.head_edges import (
+    GRAPH_HEADS,
     OV,
     QK,
     HeadGraph,
-    HeadMatch,
-    head_graph,
-    match_heads,
+    graph_of_heads,
+    holds_heads,
     shared_edges,
 )
+from forensics.alignment.head_graph import HeadLegs, head_legs, overlaps
+from forensics.alignment.head_matching import HeadMatch, match_heads
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.in_place import Placed, copies, place
 from forensics.alignment.in_place_tests import (
@@ -95,6 +96,7 @@ from forensics.alignment.subspaces import head_subspaces
 __all__ = [
     "ATTENTION",
     "CURVES",
+    "GRAPH_HEADS",
     "GRAPH_MOST",
     "HEAD_MOST",
     "MLP",
@@ -155,10 +157,11 @@ __all__ = [
     "flatten",
     "floored",
     "free_flips",
+    "graph_of_heads",
     "haar_bound",
-    "head_graph",
     "head_legs",
     "head_subspaces",
+    "holds_heads",
     "holds_kernels",
     "image",
     "is_flat",

@@ -19,8 +19,8 @@ Floats = NDArray[np.float32]
 
 LEGS = 4
 """q, k, o, v, in this order."""
-RIDGE = 1e-5
-"""Of a head's mean Gram diagonal: above rounding in 32 bits, far below directions that count."""
+RIDGE = 1e-6
+"""Of the Gram matrix of a head's dimensions at unit length: above rounding in 32 bits, far below what counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,19 +65,25 @@ def head_legs(matrices: dict[str, Floats], *, heads: int, kv_heads: int, rank: i
 
 
 def _roots(heads: Floats) -> NDArray[np.float64] | None:
-    """Cholesky factors L of each head's Gram matrix W Wᵀ, scaled to a mean diagonal of 1; zeros for a dead head."""
+    """Cholesky factors of each head's Gram matrix W Wᵀ, of mean diagonal 1; zeros for a dead head, None if not finite.
+
+    Dimensions are brought to one length first, so that the ridge means the same for all of them.
+    """
     grams = np.stack([head @ head.T for head in heads]).astype(np.float64)
-    size = np.einsum("hii->h", grams) / grams.shape[1]
     if not np.isfinite(grams).all():
         return None
-    alive = size > 0.0
+    lengths = np.sqrt(np.maximum(np.einsum("hii->hi", grams), 0.0))
+    usual = np.sqrt(np.mean(lengths**2, axis=1, keepdims=True))
+    alive = usual > 0.0
+    lengths = np.maximum(lengths, 1e-6 * np.where(alive, usual, 1.0))
     one = np.eye(grams.shape[1])
-    scaled = grams / np.where(alive, size, 1.0)[:, None, None] + (RIDGE + ~alive)[:, None, None] * one
+    level = grams / lengths[:, :, None] / lengths[:, None]
+    level += (1.0 + RIDGE - np.einsum("hii->hi", level))[:, :, None] * one
     try:
-        found: NDArray[np.float64] = np.linalg.cholesky(scaled) * alive[:, None, None]
+        roots = np.linalg.cholesky(level) * lengths[:, :, None]
     except np.linalg.LinAlgError:
         return None
-    return found
+    return np.asarray(roots * alive[:, :, None] / np.where(alive, usual, 1.0)[:, :, None], np.float64)
 
 
 def _strongest(
@@ -109,7 +115,7 @@ def _strongest(
 def _unit(rows: Floats) -> Floats:
     """Rows of unit length; zeros stay."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0.0, lengths, 1.0)
+    return np.asarray(rows / np.where(lengths > 0.0, lengths, 1.0), np.float32)
 
 
 def overlaps(layers: list[HeadLegs]) -> Floats:

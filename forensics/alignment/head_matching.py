@@ -1,25 +1,26 @@
 """Heads of two models matched by one kind of circuit, and asked of the other: is it the same graph?
 
-From the overlaps of `head_graph` each block of two layers is freed of its row and column means, so that neither what
-depth explains nor how strongly a head reads what all read can count. One circuit's overlaps (QK's) find heads and
+Edges are those of `head_edges`. One circuit's overlaps (QK's) find heads and
 layers by graph matching: S_ij = ⟨row i of the first graph, row π(j) of the second⟩, assignment inside pairs of layers
 (whole groups of heads that share keys first), layers in order by dynamic programming, repeated. Then the *other*
 circuit's overlaps (OV's), and those of the one with the other, which nothing has looked at, are correlated under the
 matching. The same is done the other way round. Searched, hence no exact p; but of unrelated models the confirming
 half is independent of the search, so that it scatters around 0.
 Source: graph matching by projected power iterations (see neuron_graph); composition of heads (Elhage et al. 2021).
-Defeats: heads taken from several models; layers that are copies of each other are left out.
+Defeats: heads taken from several models.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forensics.alignment.assignment import UNMATCHED, match_layers, match_rows
+from forensics.alignment.head_edges import OV, QK, HeadGraph
 
 Floats = NDArray[np.float64]
 Partners = NDArray[np.intp]
@@ -28,74 +29,6 @@ ROUNDS = 8
 """Rounds of refinement at most; it mostly stands still after four."""
 SURE = 0.9
 """A matching under which its own circuit agrees this well needs no further start."""
-COPIES = 0.6
-"""Layers whose heads overlap this much, in the mean of all legs, are copies of each other (repeated layers)."""
-QK, OV = slice(0, 2), slice(2, 4)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadGraph:
-    """One model's heads."""
-
-    layer: Partners
-    """Index of each head's layer among those kept, (n,)."""
-    group: Partners
-    """Index of the key-value head it uses."""
-    edges: Floats
-    """Centred overlaps, (4, 4, n, n)."""
-    traits: Floats
-    """Spectrum of each circuit and overlap of its two legs, (2, n, t)."""
-
-    def spread(self) -> Floats:
-        """Free directions among heads, per leg: heads or key-value heads of a layer, less one."""
-        heads = [len(np.unique(self.group[self.layer == one])) for one in np.unique(self.layer)]
-        sizes = np.bincount(self.layer)
-        pair = [float(np.median(sizes)) - 1.0, float(np.median(heads)) - 1.0]
-        return np.array(pair * 2)
-
-
-def head_graph(layer: Partners, group: Partners, overlap: Floats, spectra: Floats) -> HeadGraph | None:
-    """A graph of stored arrays; heads without a circuit are left out. None where fewer than two layers are left."""
-    alive = np.flatnonzero(spectra[..., 0].min(axis=0) > 0.0)
-    numbers, index = np.unique(layer[alive], return_inverse=True)
-    if len(numbers) < 2:
-        return None
-    edges = np.sqrt(np.maximum(overlap[:, alive][..., alive], 0.0)).transpose(0, 2, 1, 3)
-    own = np.stack([np.diagonal(edges[near, near + 1]) for near in (0, 2)])
-    traits = np.concatenate([spectra[:, alive], own[..., None]], axis=2)
-    members = [np.flatnonzero(index == one) for one in range(len(numbers))]
-    centred = np.zeros_like(edges)
-    for a, rows in enumerate(members):
-        for b, columns in enumerate(members):
-            block = edges[:, :, rows[:, None], columns]
-            if a != b and not _copies(block):
-                means = block.mean(axis=2, keepdims=True), block.mean(axis=3, keepdims=True)
-                centred[:, :, rows[:, None], columns] = (
-                    block - means[0] - means[1] + block.mean(axis=(2, 3), keepdims=True)
-                )
-    return HeadGraph(layer=index.astype(np.intp), group=group[alive], edges=centred, traits=traits)
-
-
-def _copies(block: Floats) -> bool:
-    """Whether the heads of one layer are those of another."""
-    alike = np.mean([block[leg, leg] for leg in range(len(block))], axis=0)
-    partner = match_rows(alike)
-    paired = partner != UNMATCHED
-    return bool(alike[paired, partner[paired]].mean() > COPIES)
-
-
-def shared_edges(first: HeadGraph, second: HeadGraph) -> float:
-    """Independent edges of the poorer circuit, in the graph that has fewer: pairs of layers times free directions."""
-    free = np.minimum(first.spread(), second.spread())
-    blocks = [
-        sum(
-            bool(graph.edges[:, :, graph.layer == a][..., graph.layer == b].any())
-            for a in np.unique(graph.layer)
-            for b in np.unique(graph.layer[graph.layer > a])
-        )
-        for graph in (first, second)
-    ]
-    return float(min(blocks) * min(free[QK].sum() ** 2, free[OV].sum() ** 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,18 +51,17 @@ def match_heads(first: HeadGraph, second: HeadGraph, circuit: slice, starts: int
     """Heads matched by `circuit` (`QK` or `OV`), and the rest confirmed; None where nothing can be matched."""
     free = np.sqrt(np.minimum(first.spread(), second.spread()))
     weights = np.outer(free, free)
-    best, most = None, 0.0
+    best, most = None, -np.inf
     rng = np.random.Generator(np.random.PCG64(0))
-    for layers in _layer_starts(first, second):
-        for start in range(starts):
-            seed = _likeness(first, second, int(circuit.start > 0), rng if start else None)
-            partner = _refined(first, second, circuit, weights, seed, layers)
-            kept = np.count_nonzero(partner != UNMATCHED)
-            own = _correlation(first, second, partner, (circuit, circuit), weights)
-            if own * kept > most:
-                best, most = partner, own * kept
-            if own > SURE:
-                break
+    for layers, start in product(_layer_starts(first, second), range(starts)):
+        seed = _likeness(first, second, int(circuit.start > 0), rng if start else None)
+        partner = _refined(first, second, circuit, weights, seed, layers)
+        kept = np.count_nonzero(partner != UNMATCHED)
+        own = _correlation(first, second, partner, (circuit, circuit), weights)
+        if kept and own * kept > most:
+            best, most = partner, own * kept
+        if own > SURE and kept == min(len(first.layer), len(second.layer)):
+            break
     return None if best is None else _confirmed(first, second, best, circuit, weights)
 
 
@@ -172,7 +104,7 @@ def _likeness(first: HeadGraph, second: HeadGraph, circuit: int, rng: np.random.
     return apart if rng is None else apart / max(float(apart.std()), 1e-9) + rng.standard_normal(apart.shape)
 
 
-def _refined(  # noqa: PLR0913, PLR0917 - the two graphs, what matches them and where to start
+def _refined(
     first: HeadGraph,
     second: HeadGraph,
     circuit: slice,
@@ -246,7 +178,7 @@ def _by_groups(block: Floats, mine: Partners, theirs: Partners) -> Partners:
     return partner
 
 
-def _correlation(  # noqa: PLR0913, PLR0917 - the two graphs, how they are matched and which edges are asked
+def _correlation(
     first: HeadGraph,
     second: HeadGraph,
     partner: Partners,
