@@ -5,9 +5,8 @@ How much these overlap between heads of different layers are numbers that no per
 changes, no map inside heads, and no vocabulary (alignment/head_graph). QK's overlaps find which head is which; OV's
 overlaps, and those of QK with OV, are then correlated under that matching, and the other way round
 (alignment/head_matching). Embeddings and tokenizers are not looked at.
-The matching is searched, hence no exact p; what is correlated was not searched, so that unrelated models lie near 0.
-Known defeats: retrained attention; heads gathered from several models. Layers that repeat each other are left out
-against each other, so that two models which both repeat layers are not alike for that.
+The matching is searched, hence no exact p; what is correlated was not, so that unrelated models lie near 0.
+Known defeats: retrained attention; heads gathered from several models.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ from forensics import (
 )
 
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj")
-LAYERS_LEAST, LAYERS_SHALLOW = 2, 4
-"""Layers of which heads are needed, and those examined however many heads a layer has."""
+LAYERS_SHALLOW = 4  # examined however many heads a layer has
 LARGEST = 1 << 27
 """Numbers in a matrix beyond which it is not kept to be taken apart."""
 HELD_MOST = 1 << 27
@@ -43,7 +41,6 @@ HELD_MOST = 1 << 27
 EDGES_LEAST = 60.0
 """Free edges (of either circuit) that two graphs must have in common; fewer scatter too much."""
 WIDTH_LEAST = 32
-
 SUMMARY = (
     "Over {} matched heads in {} layers, heads matched by one circuit stand to each other alike to {:.2f} by the "
     "others, whatever the vocabulary and basis; 1 is a copy, unrelated models lie near 0."
@@ -59,16 +56,14 @@ class Heads:
     def __init__(self, probe: AttentionGraph, checkpoint: Checkpoint) -> None:
         self.probe, self.checkpoint = probe, checkpoint
         shape = self.shape = checkpoint.architecture
-        heads = max(1, shape.heads)
-        few = max(min(LAYERS_SHALLOW, probe.layers), min(probe.layers, probe.heads // heads))
+        few = max(min(LAYERS_SHALLOW, probe.layers), min(probe.layers, probe.heads // max(1, shape.heads)))
         if shape.width < WIDTH_LEAST or shape.heads < 1 or shape.kv_heads < 1 or shape.heads % shape.kv_heads:
             raise Abstain(Reason.TOO_SMALL, f"{shape.heads} heads over {shape.width} channels")
-        if few * heads > alignment.GRAPH_HEADS:
-            raise Abstain(
-                Reason.TOO_LARGE, f"{few * heads} heads, at most {alignment.GRAPH_HEADS} are compared"
-            )
+        if few * shape.heads > alignment.GRAPH_HEADS:
+            raise Abstain(Reason.TOO_LARGE, f"{few * shape.heads} heads, {alignment.GRAPH_HEADS} at most")
         self.examined = alignment.nested_layers(shape.layers, few)
         self.growing: dict[int, Layer] = {}
+        self.spare: list[Floats] = []
         self.left: dict[int, int] = {}
         self.late: set[int] = set()
         self.legs: dict[int, alignment.HeadLegs] = {}
@@ -87,7 +82,7 @@ class Heads:
     def _fits(self, spec: TensorSpec) -> bool:
         """Whether a matrix meets the residual stream and is of a size to be kept."""
         residual = spec.rows if spec.role == "o_proj" else spec.columns
-        return residual == self.shape.width and spec.rows * spec.columns <= LARGEST
+        return residual == self.shape.width and 0 < spec.rows * spec.columns <= LARGEST
 
     def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:
         """Keeps a block with the gains in front of it (behind it, for the output) folded in."""
@@ -101,11 +96,17 @@ class Heads:
             if self.growing and held + sum(one.rows * one.columns for one in specs) > HELD_MOST:
                 self.late.add(layer)
                 return
-            self.growing[layer] = {s.role: np.zeros((s.rows, s.columns), np.float32) for s in specs}
+            self.growing[layer] = {one.role: self._room(one) for one in specs}
         self._take(self.growing[layer], spec, rows, start)
         self.left[layer] -= len(rows)
         if not self.left[layer]:
             self._close(layer, self.growing.pop(layer))
+
+    def _room(self, spec: TensorSpec) -> Floats:
+        """Room for a matrix, of a finished layer where there is one: fresh pages cost more than filling them."""
+        shape = (spec.rows, spec.columns)
+        fitting = [number for number, one in enumerate(self.spare) if one.shape == shape]
+        return self.spare.pop(fitting[0]) if fitting else np.empty(shape, np.float32)
 
     def _take(self, matrices: Layer, spec: TensorSpec, rows: Floats, start: int) -> None:
         """One block into its matrix; LayerNorm's removal of the mean belongs to what reads its output."""
@@ -133,6 +134,7 @@ class Heads:
                 output = output - output.mean(axis=1, keepdims=True)
             sizes = {"heads": self.shape.heads, "kv_heads": self.shape.kv_heads, "rank": self.probe.rank}
             found = alignment.head_legs({**matrices, "o_proj": output}, **sizes)
+        self.spare = list(matrices.values())
         if found is not None:
             self.legs[layer] = found
 
@@ -140,14 +142,14 @@ class Heads:
         """`overlap` (4, n, 4, n) of n heads, `spectra` (2, n, rank), `layer` and `group` (n,)."""
         for layer in sorted(self.late):
             specs = self._specs(layer)
-            matrices = {one.role: np.zeros((one.rows, one.columns), np.float32) for one in specs}
+            matrices = {one.role: self._room(one) for one in specs}
             for spec in specs:
                 for start, rows in self.checkpoint.rows(spec):
                     self._take(matrices, spec, rows, start)
             self._close(layer, matrices)
         layers = sorted(self.legs)
-        if len(layers) < LAYERS_LEAST:
-            raise Abstain(Reason.TOO_SMALL, f"{len(layers)} layers with usable heads, {LAYERS_LEAST} needed")
+        if len(layers) < 2:
+            raise Abstain(Reason.TOO_SMALL, f"{len(layers)} layers with usable heads, 2 needed")
         heads, kv_heads = self.shape.heads, self.shape.kv_heads
         legs = [self.legs[layer] for layer in layers]
         return self.probe.sketch(
@@ -236,11 +238,9 @@ def _graph(sketch: Sketch) -> alignment.HeadGraph:
 
 def _table(matches: list[alignment.HeadMatch]) -> Table:
     """One row per matching."""
-    rows: list[tuple[Scalar, ...]] = []
-    for name, one in zip(("QK", "OV"), matches, strict=True):
-        told = [round(number, 4) for number in (one.own, one.other, one.across)]
-        rows.append((name, int(np.count_nonzero(one.partner >= 0)), *told))
-    columns = ("matched by", "heads", "same circuit (searched)", "other circuit", "across")
+    told = [[round(number, 4) for number in (one.own, one.other, one.across)] for one in matches]
+    rows: list[tuple[Scalar, ...]] = [(name, *one) for name, one in zip(("QK", "OV"), told, strict=True)]
+    columns = ("matched by", "same circuit (searched)", "other circuit", "across")
     return Table(title="Heads matched: correlation of their overlaps", columns=columns, rows=tuple(rows))
 
 

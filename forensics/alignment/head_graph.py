@@ -19,7 +19,9 @@ Floats = NDArray[np.float32]
 
 LEGS = 4
 """q, k, o, v, in this order."""
-RIDGE = 1e-6
+HEAD_LARGEST = 1024
+"""Dimensions of a head beyond which it is not taken apart."""
+RIDGE = 1e-5
 """Of the Gram matrix of a head's dimensions at unit length: above rounding in 32 bits, far below what counts."""
 
 
@@ -41,6 +43,7 @@ def head_legs(matrices: dict[str, Floats], *, heads: int, kv_heads: int, rank: i
     q, k, v, o = (matrices[name] for name in ("q_proj", "k_proj", "v_proj", "o_proj"))
     width = q.shape[1]
     fits = heads > 0 and kv_heads > 0 and heads % kv_heads == 0 and len(q) % heads == 0 == len(o) % heads
+    fits = fits and all(0 < len(one) <= heads * HEAD_LARGEST for one in (q, o))
     fits = fits and len(k) * heads == len(q) * kv_heads and len(v) * heads == len(o) * kv_heads
     if not fits or any(one.shape[1] != width for one in (k, v, o)):
         return None
