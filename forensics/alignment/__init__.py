@@ -29,6 +29,17 @@ from forensics.alignment.deltas import Delta, Met, agree_alike, delta_of, met, p
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
 from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
+from forensics.alignment.head_edges import (
+    GRAPH_HEADS,
+    OV,
+    QK,
+    HeadGraph,
+    graph_of_heads,
+    holds_heads,
+    shared_edges,
+)
+from forensics.alignment.head_graph import HeadLegs, head_legs, overlaps
+from forensics.alignment.head_matching import HeadMatch, match_heads
 from forensics.alignment.heads import free_flips, rotary_dimensions, sign_units
 from forensics.alignment.in_place import Placed, copies, place
 from forensics.alignment.in_place_tests import (
@@ -85,10 +96,13 @@ from forensics.alignment.subspaces import head_subspaces
 __all__ = [
     "ATTENTION",
     "CURVES",
+    "GRAPH_HEADS",
     "GRAPH_MOST",
     "HEAD_MOST",
     "MLP",
+    "OV",
     "PROJECTED",
+    "QK",
     "QUANTILES",
     "TRADES",
     "WIDEST",
@@ -98,6 +112,9 @@ __all__ = [
     "Blocks",
     "Delta",
     "Flips",
+    "HeadGraph",
+    "HeadLegs",
+    "HeadMatch",
     "Heads",
     "Lattice",
     "LayerMatch",
@@ -140,8 +157,11 @@ __all__ = [
     "flatten",
     "floored",
     "free_flips",
+    "graph_of_heads",
     "haar_bound",
+    "head_legs",
     "head_subspaces",
+    "holds_heads",
     "holds_kernels",
     "image",
     "is_flat",
@@ -152,6 +172,7 @@ __all__ = [
     "match_depths",
     "match_depths_by_angles",
     "match_figures",
+    "match_heads",
     "match_layers",
     "match_repeated",
     "match_rows",
@@ -164,6 +185,7 @@ __all__ = [
     "neuron_flips",
     "normal_scores",
     "order_tests",
+    "overlaps",
     "pack",
     "packed",
     "pearson",
@@ -175,6 +197,7 @@ __all__ = [
     "rotary_dimensions",
     "row_energies",
     "seeded_signs",
+    "shared_edges",
     "shared_positions",
     "sign_flip_test",
     "sign_units",
