@@ -72,6 +72,9 @@ RECIPES: Mapping[str, Recipe] = {
         architecture="llama", tokenizer="bpe-2048", slice="code-a", dtype="float32", shard_bytes=1_500_000,
         config=_sizes(128, 4, 4, 2, 320, tie_word_embeddings=True),
     ),
+    "llama-256": Recipe(
+        architecture="llama", tokenizer="bpe-1536", slice="prose-a", config=_sizes(256, 4, 8, 4, 640)
+    ),
     "qwen2-96": Recipe(
         architecture="qwen2", tokenizer="bpe-1536", slice="prose-b",
         config=_sizes(96, 6, 6, 2, 224, tie_word_embeddings=False),
@@ -119,6 +122,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 BASES: Mapping[str, str] = {
     "llama-a": "llama-96", "llama-b": "llama-96", "llama-c": "llama-96", "llama-w": "llama-128",
+    "llama-x": "llama-256", "llama-y": "llama-256",
     "qwen2-a": "qwen2-96", "qwen2-b": "qwen2-96", "qwen2-c": "qwen2-96", "qwen2-w": "qwen2-128",
     "qwen3-a": "qwen3-96", "qwen3-b": "qwen3-96",
     "gpt2-a": "gpt2-96", "gpt2-b": "gpt2-96",

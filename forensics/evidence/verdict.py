@@ -221,6 +221,8 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
 def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
     """A relation only where something seen carries it.
 
+    Gains of altered weights disagree whatever the ancestry, so beside a sign of tampering the sign of a shared
+    initialisation keeps `derived` away but names no relation.
     One of MLP and attention far above all unrelated readings, layer by layer, beside the other that is like a
     stranger's is partial reuse whatever the exact tests say: a shared initialisation leaves both like strangers'.
     """
@@ -231,7 +233,8 @@ def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
     mixed = any(sign is MIXED for _, sign in open_signs)
     if verdict == "inconclusive" and mixed and {Group.MLP, Group.ATTENTION} & _wide(case, at):
         return "partial-reuse"
-    if verdict == "inconclusive" and SignKind.SHARED_INITIALISATION in open_kinds:
+    altered = any(sign.sign is SignKind.TAMPERING for _, sign in case.signs)
+    if verdict == "inconclusive" and SignKind.SHARED_INITIALISATION in open_kinds and not altered:
         return "shared-initialisation"
     if verdict == "inconclusive" and SignKind.PARTIAL_REUSE in open_kinds:
         return "partial-reuse"

@@ -200,6 +200,14 @@ def test_one_reused_part_is_told_from_a_shared_initialisation() -> None:
     assert by_p_alone.relation == "shared-initialisation"
 
 
+def test_altered_gains_keep_derived_away_without_naming_an_initialisation() -> None:
+    """Gains of altered weights disagree whatever the ancestry: the sign restrains, and no relation is named."""
+    signs = (("p", sign(SignKind.SHARED_INITIALISATION)), ("q", sign(SignKind.TAMPERING)))
+    found = opinion(CHILD, signs=signs)
+    assert (found.verdict, found.relation) == ("inconclusive", "undetermined")
+    assert opinion(CHILD, signs=signs[:1]).relation == "shared-initialisation"
+
+
 def test_padding_outside_the_layers_does_not_make_up_for_what_was_not_read() -> None:
     """A vocabulary of zeros raises the coverage; what was read in layers, against what was not read, decides."""
     assert opinion(STRANGER, layer_coverage=0.95).verdict == "independent"
