@@ -73,7 +73,9 @@ class Corners:
     def finish(self) -> Sketch:
         """Corners by role and layer, and how many layers there are of each kind."""
         if not self.blocks:
-            raise Abstain(Reason.MISSING_TENSORS, "no vision or speech tower whose MLPs could be found by name")
+            raise Abstain(
+                Reason.MISSING_TENSORS, "no vision or speech tower whose MLPs could be found by name"
+            )
         facts: dict[str, Scalar] = {f"{kind}_layers": depth for kind, depth in self.depths.items()}
         return self.probe.sketch(alignment.packed(self.blocks), facts)
 
@@ -156,14 +158,21 @@ def _signs(parts: Mapping[str, float], exact: Exact | None) -> tuple[Sign, ...]:
     """Partial reuse, where neurons correspond beyond chance."""
     if exact is None or exact.p > CLEAR:
         return ()
-    said = " and ".join(f"the {kind} tower agrees with the candidate's at {v:.2f}" for kind, v in parts.items())
+    said = " and ".join(
+        f"the {kind} tower agrees with the candidate's at {v:.2f}" for kind, v in parts.items()
+    )
     return (Sign(sign=SignKind.PARTIAL_REUSE, detail=REUSED.format(said)),)
 
 
 def _table(placed: alignment.Placed, pairs: list[tuple[int, int]]) -> Table:
     """One row per pair of layers."""
     rows = tuple(
-        (_kind(placed.mine[i]), placed.mine[i] % APART, placed.theirs[j] % APART, round(float(placed.similarity[i, j]), 4))
+        (
+            _kind(placed.mine[i]),
+            placed.mine[i] % APART,
+            placed.theirs[j] % APART,
+            round(float(placed.similarity[i, j]), 4),
+        )
         for i, j in pairs
     )
     columns = ("tower", "suspect layer", "candidate layer", "cosine of neurons in place")

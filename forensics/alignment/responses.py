@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Source(Protocol):
     def architecture(self) -> Architecture: ...  # noqa: D102
     def find(self, role: str, layer: int | None = None) -> Matrix | None: ...  # noqa: D102
     def vector(self, role: str, layer: int | None = None) -> Floats | None: ...  # noqa: D102
-    def rows(self, spec: Matrix) -> Iterator[tuple[int, Floats]]: ...  # noqa: D102
+    def rows(self, spec: Any) -> Iterator[tuple[int, Floats]]: ...  # noqa: D102
 
 
 @dataclass(kw_only=True)

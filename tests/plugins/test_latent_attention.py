@@ -16,8 +16,8 @@ from benchmarks.zoo.build import write_checkpoint
 from benchmarks.zoo.corpus import tokens, unigram_entropy
 from forensics.checkpoint import open_checkpoint
 from forensics.probe import Sketch
-from forensics.readings import Measurement
 from forensics.reading import read
+from forensics.readings import Measurement
 from plugins.attention_circuits import AttentionCircuits
 
 PROBE, TOKENIZER = AttentionCircuits(), "bpe-1024"
@@ -41,6 +41,8 @@ CONFIGS = {
 }
 EXACT = 4e-3
 """What float16 kernels and float32 products cost a correlation."""
+ATTENTIONS = [f"model.layers.{layer}.self_attn." for layer in range(LAYERS)]
+"""Prefixes of the attention modules."""
 State = dict[str, Any]
 Rewriting = Callable[[State, torch.Generator], State]
 
@@ -68,11 +70,6 @@ def sketched(model: Any, folder: Path) -> Sketch:
     return sketch
 
 
-def attentions(state: State) -> list[str]:
-    """Prefixes of the attention modules."""
-    return [f"model.layers.{layer}.self_attn." for layer in range(LAYERS)]
-
-
 def orthogonal(size: int, draws: torch.Generator) -> torch.Tensor:
     """A random rotation."""
     return torch.linalg.qr(torch.randn(size, size, generator=draws))[0]
@@ -80,7 +77,7 @@ def orthogonal(size: int, draws: torch.Generator) -> torch.Tensor:
 
 def latent_rotated(state: State, draws: torch.Generator) -> State:
     """Inner gains folded into the large factors, and both latents rotated: the same function."""
-    for at in attentions(state):
+    for at in ATTENTIONS:
         turn = orthogonal(RANK, draws)
         gain = state[at + "kv_a_layernorm.weight"]
         state[at + "kv_b_proj.weight"] = state[at + "kv_b_proj.weight"] * gain @ turn.T
@@ -97,7 +94,7 @@ def latent_rotated(state: State, draws: torch.Generator) -> State:
 
 def heads_permuted(state: State, draws: torch.Generator) -> State:
     """Heads in another order in every layer."""
-    for at in attentions(state):
+    for at in ATTENTIONS:
         order = torch.randperm(HEADS, generator=draws)
         query = "q_b_proj.weight" if at + "q_b_proj.weight" in state else "q_proj.weight"
         for name in (query, "kv_b_proj.weight"):
@@ -126,7 +123,7 @@ def multiplied_out(model: Any) -> Any:
         for name in set(state) & set(old):
             if state[name].shape == old[name].shape:
                 state[name] = old[name].clone()
-        for at in attentions(old):
+        for at in ATTENTIONS:
             if at + "q_a_proj.weight" in old:
                 gained = old[at + "q_b_proj.weight"] * old[at + "q_a_layernorm.weight"]
                 state[at + "q_proj.weight"] = gained @ old[at + "q_a_proj.weight"]
