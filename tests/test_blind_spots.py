@@ -6,41 +6,17 @@ One case: a model, its child, and models that share with it what other tools com
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from forensics.case import Named, Request
-from forensics.investigation import investigate
-from forensics.readings import Measurement
-from forensics.records import Dossier, Opinion
-from forensics.registry import Registry
+from forensics.records import Dossier
 from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
+from tests.blind import Mixed, investigated, measured, opinion, rewritten, taking
 
-PROBES = (
-    "attention-channels", "attention-circuits", "identity-attention", "identity-mlp", "neuron-match", "norm-gains",
-    "residual-basis", "tokenizer-diff", "tower-identity", "weight-std",
-)  # fmt: skip
 SIZES: dict[str, Any] = {"layers": 4, "width": 64}
-Mixed = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
-
-
-def rewritten(folder: Path, how: Mixed, theirs: Path) -> Path:
-    """Replaces each tensor by what `how` makes of it and of the one of that name in `theirs`."""
-    path, other = folder / "model.safetensors", read_safetensors(theirs / "model.safetensors")
-    made = {
-        n: (d, np.asarray(how(n, w, other[n][1]), np.float32)) for n, (d, w) in read_safetensors(path).items()
-    }
-    write_safetensors(path, made)
-    return folder
-
-
-def taking(*parts: str) -> Mixed:
-    """The other's tensors where the name holds one of `parts`."""
-    return lambda name, own, theirs: theirs if any(part in name for part in parts) else own
 
 
 def flat_norms(name: str, own: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -63,20 +39,6 @@ SHARED: dict[str, Mixed] = {
 """What an independent model has in common with the first; config, tokenizer and flat norms all of them."""
 
 
-def investigated(
-    folder: Path, suspect: str, candidates: tuple[str, ...], controls: tuple[str, ...] = ()
-) -> Dossier:
-    """The record of a case."""
-    request = Request(
-        suspect=Named(label=suspect, path=folder / suspect),
-        candidates=tuple(Named(label=name, path=folder / name) for name in candidates),
-        controls=tuple(Named(label=name, path=folder / name) for name in controls),
-        probes=PROBES,
-        only_bundled=True,
-    )
-    return investigate(request, Registry.load(only_bundled=True)).dossier
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, two children of it, and one independent model for each entry of `SHARED`."""
@@ -95,19 +57,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def record(models: Path) -> Dossier:
     """The first model against all of them."""
     return investigated(models, "base", ("child", *SHARED))
-
-
-def opinion(record: Dossier, name: str) -> Opinion:
-    """The opinion on one candidate."""
-    (found,) = [o for o in record.opinions if o.candidate == name]
-    return found
-
-
-def measured(record: Dossier, probe: str, name: str) -> Measurement:
-    """The measurement of one probe against one candidate."""
-    (outcome,) = [f.outcome for f in record.findings if (f.probe.id, f.candidate) == (probe, name)]
-    assert isinstance(outcome, Measurement), outcome
-    return outcome
 
 
 def test_the_child_is_derived(record: Dossier) -> None:
@@ -165,6 +114,7 @@ EXPERTS: dict[str, tuple[str, ...]] = {
     "with embeddings": ("experts", "embed", "lm_head"),
 }
 """Parts of a mixture that are reused, by name."""
+MOVED = ("permuted, with their norm",)
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +126,13 @@ def mixtures(tmp_path_factory: pytest.TempPathFactory) -> Dossier:
         own = tiny_checkpoint(folder / name, architecture="mixtral", seed=k, layers=4, width=64)
         rewritten(own, taking(*parts), base)
     descend(folder / "alone", folder / "further trained", noise=0.3, seed=9)
+    moved = descend(base, folder / "moved", noise=0.02, permute=True, seed=11)
+    own = tiny_checkpoint(
+        folder / "permuted, with their norm", architecture="mixtral", seed=12, layers=4, width=64
+    )
+    rewritten(own, taking("experts", "post_attention_layernorm"), moved)
     tiny_checkpoint(folder / "stranger", architecture="mixtral", seed=10, layers=4, width=64)
-    return investigated(folder, "base", (*EXPERTS, "further trained", "stranger"))
+    return investigated(folder, "base", (*EXPERTS, *MOVED, "further trained", "stranger"))
 
 
 @pytest.mark.parametrize("name", [*EXPERTS, "further trained"])
@@ -189,6 +144,13 @@ def test_experts_alone_are_not_the_whole(mixtures: Dossier, name: str) -> None:
     assert found.exact.p <= 1e-6
     assert measured(mixtures, "identity-mlp", name).value > 0.8
     assert abs(measured(mixtures, "attention-circuits", name).value) < 0.1
+
+
+def test_permuted_experts_are_found_by_their_angles(mixtures: Dossier) -> None:
+    """Experts with the norm in front of them, neurons and channels permuted: no p sees them, their angles do."""
+    found = opinion(mixtures, *MOVED)
+    assert (found.verdict, found.relation) == ("inconclusive", "partial-reuse"), found.grounds
+    assert measured(mixtures, "neuron-match", *MOVED).value > 0.5
 
 
 def test_other_experts_are_no_reuse(mixtures: Dossier) -> None:
