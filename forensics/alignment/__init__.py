@@ -89,6 +89,7 @@ from forensics.alignment.permutation import (
     signed_scores,
     swap_contrasts,
 )
+from forensics.alignment.responses import Responses, keys_told_apart
 from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
@@ -126,6 +127,7 @@ __all__ = [
     "Placed",
     "Polar",
     "Profile",
+    "Responses",
     "SampledUnit",
     "SignedMatch",
     "SummedRows",
@@ -167,6 +169,7 @@ __all__ = [
     "is_flat",
     "joint_moments",
     "joint_permutation_test",
+    "keys_told_apart",
     "lattice_of",
     "layer_kernels",
     "match_depths",
