@@ -72,8 +72,8 @@ class Neurons:
         self.examined = alignment.nested_layers(shape.layers, probe.layers)
         rng = np.random.Generator(np.random.PCG64([probe.seed, width]))
         units = max(1, min(shape.experts, probe.experts))
-        confirms = shape.glu and probe.confirmed > 0 and len(self.hashes) > 0
-        self.legs = alignment.MlpLegs(checkpoint=checkpoint, glu=shape.glu, width=width, confirms=confirms)
+        down = alignment.nested_layers(shape.layers, probe.down_layers * bool(shape.glu and len(self.hashes)))
+        self.legs = alignment.MlpLegs(checkpoint=checkpoint, glu=shape.glu, width=width, confirms=bool(down))
         self.samplers = alignment.UnitSamplers(
             inputs=self.inputs,
             projection=rng.standard_normal((width, probe.projection), dtype=np.float32),
@@ -83,17 +83,20 @@ class Neurons:
             outputs=not shape.glu,
             subtract_mean=centred,
             graph=min(probe.graph, alignment.GRAPH_MOST),
-            third=max(NEURONS_LEAST, probe.confirmed // units) if confirms else 0,
+            third=max(NEURONS_LEAST, probe.down_neurons // units),
+            third_layers=down,
         )
 
     def wants(self, spec: TensorSpec) -> bool:
-        """The legs of the examined layers' MLPs and experts, where their shapes fit each other and the width."""
-        return spec.layer in self.examined and self.legs.fit(spec)
+        """The legs of the examined layers' MLPs and experts that fit each other; the third once neurons are chosen."""
+        if spec.layer not in self.examined or not self.legs.fit(spec):
+            return False
+        return not self.legs.is_third(spec) or alignment.unit_of(spec) in self.samplers.columns
 
     def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:
         """Hands a block to its unit's sampler and closes the unit when both legs are through."""
         unit, lead = alignment.unit_of(spec), self.legs.of(spec, self.legs.lead)
-        if self.legs.third is not None and spec.role.endswith(self.legs.third):
+        if self.legs.is_third(spec):
             self.samplers.confirm(unit, rows, start)
             return
         sampler = self.samplers.of(unit, lead.rows if lead is not None else 0)
@@ -114,19 +117,15 @@ class Neurons:
         layers = {layer for layer, _ in self.samplers.kept}
         if len(layers) < 2:
             raise Abstain(Reason.TOO_SMALL, f"fewer than 2 layers with {NEURONS_LEAST} usable neurons")
-        facts: dict[str, Scalar] = {
-            "width": self.shape.width,
-            "depth": self.shape.layers,
-            "glu": self.shape.glu,
-        }
-        facts["layers_dropped"] = len(self.examined) - len(layers)
+        shape, dropped = self.shape, len(self.examined) - len(layers)
+        facts = {"width": shape.width, "depth": shape.layers, "glu": shape.glu, "layers_dropped": dropped}
         arrays = {"hashes": self.hashes, **alignment.units_to_arrays(self.samplers.samples())}
         return self.probe.sketch(arrays, facts)
 
     def _again(self, role: str, unit: tuple[int, int]) -> None:
         """Reads one leg of a unit once more."""
         spec = self.legs.at(unit, role)
-        if spec is not None and self.wants(spec):
+        if spec is not None and self.legs.fit(spec):
             for start, rows in self.checkpoint.rows(spec):
                 self.see(spec, rows, start)
 
@@ -151,12 +150,13 @@ class NeuronMatch(SketchProbe):
     experts: int = 8
     projection: int = 64
     graph: int = 192
-    confirmed: int = 192
+    down_layers: int = 4
+    down_neurons: int = 192
     seed: int = 20260
 
     def first_look(self) -> NeuronMatch:
         """Looks at two layers, the fewest that make a reading, and not at what a gated neuron writes."""
-        return replace(self, layers=2, confirmed=0)
+        return replace(self, layers=2, down_layers=0)
 
     def sketcher(self, checkpoint: Checkpoint) -> Neurons:
         """Neurons of up to `layers` layers that other depths choose too, up to `neurons` a layer over all experts."""

@@ -50,6 +50,10 @@ class MlpLegs(Generic[Found]):
         """Role of the leg that confirms."""
         return "down_proj" if self.glu and self.confirms else None
 
+    def is_third(self, spec: Matrix) -> bool:
+        """Whether `spec` is a leg that confirms."""
+        return spec.role.removeprefix(PREFIX) == self.third
+
     def of(self, spec: Matrix, role: str) -> Found | None:
         """The leg `role` of the unit that `spec` belongs to."""
         return self.checkpoint.find(PREFIX * spec.role.startswith(PREFIX) + role, spec.layer, spec.expert)

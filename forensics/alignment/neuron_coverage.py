@@ -107,7 +107,9 @@ def match_figures(matching: Matching) -> dict[str, float]:
 def leg_figures(matches: Sequence[LayerMatch]) -> Mapping[str, float]:
     """Mean agreement of each pair of legs over the layers that have all three."""
     told = [match.legs for match in matches if match.legs]
-    return {
-        f"agreement_{name}".replace(" ", "_"): float(np.mean([one[name] for one in told]))
-        for name in (told or [{}])[0]
+    if not told:
+        return {}
+    means = {name: float(np.mean([legs[name] for legs in told])) for name in told[0]}
+    return {"layers_with_third_leg": len(told)} | {
+        f"agreement_{name.replace(' ', '_')}": mean for name, mean in means.items()
     }

@@ -20,7 +20,7 @@ Partners = Mapping[int, tuple[int, UnitMatch]]
 """Per unit (expert) of one layer: its partner by excess, and the match."""
 
 PAIRS_FREE, NEAR = 64, 0.2
-"""More pairs of units meet by angles only where their relative depths differ by at most NEAR."""
+"""More pairs of units meet by angles or other legs only where their relative depths differ by at most NEAR."""
 PAIRS_MOST = 400
 """Pairs of units that are matched by angles (about 15 ms each for 192 neurons)."""
 TOKEN_PAIRS_FREE = 2_500
@@ -96,8 +96,8 @@ def match_depths(
         for units, kept in zip((first, second), keep, strict=True)
     )
     sizes = [{key: len(unit.energy) for key, unit in side.items()} for side in (first, second)]
-    reach = NEAR if len(mine) * len(theirs) > TOKEN_PAIRS_FREE else 1.0
-    signed = 0 in legs
+    free = TOKEN_PAIRS_FREE if legs == (0, 1) else PAIRS_FREE
+    reach, signed = NEAR if len(mine) * len(theirs) > free else 1.0, 0 in legs
     found = _match(
         mine, theirs, sizes, lambda a, b: match_units(a, b, least, legs, signed=signed), reach, depth
     )

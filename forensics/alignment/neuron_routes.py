@@ -29,7 +29,7 @@ def routes(
     glu: bool,
     depth: int | None,
 ) -> dict[str, Matching]:
-    """By shared tokens; where these are too few or find nothing, by the other pairs of legs and by angles too.
+    """By shared tokens; where these are too few or find nothing, by angles too, and by other legs where down is known.
 
     Units of fewer than `least` neurons take no part; `depth` is that of the other model where the two differ. Only
     routes by which some layer could be compared are told.
@@ -40,7 +40,8 @@ def routes(
         found["tokens"] = match_depths(mine, theirs, keep, least, depth=depth)
     if not by_tokens or found["tokens"].value < GONE:
         if by_tokens and glu:
-            for name, legs in OTHER_LEGS.items():
-                found[name] = match_depths(mine, theirs, keep, least, legs=legs, depth=depth)
+            a, b = ({at: unit for at, unit in side.items() if len(unit.third)} for side in (mine, theirs))
+            for name, legs in OTHER_LEGS.items() if a and b else ():
+                found[name] = match_depths(a, b, keep, least, legs=legs, depth=depth)
         found["angles"] = match_depths_by_angles(mine, theirs, least, glu=glu, depth=depth)
     return {name: matching for name, matching in found.items() if matching.matches}

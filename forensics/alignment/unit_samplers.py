@@ -7,6 +7,7 @@ once more for the kept ones; columns cannot be chosen before.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -62,7 +63,9 @@ class UnitSamplers:
     subtract_mean: bool
     graph: int = 0
     third: int = 0
-    """Of so many kept neurons a unit, the first, the down columns confirm; 0 where down is one of the two legs."""
+    """Of so many kept neurons a unit, the first, the down columns confirm."""
+    third_layers: Collection[int] = ()
+    """In these layers only, for a down matrix costs as much as gate and up together."""
     open: dict[Unit, UnitSampler] = field(default_factory=dict)
     kept: dict[Unit, SampledUnit] = field(default_factory=dict)
     columns: dict[Unit, ColumnLeg] = field(default_factory=dict)
@@ -92,7 +95,7 @@ class UnitSamplers:
         if len(sample.index) < self.least:
             return
         self.kept[unit] = sample
-        if self.third:
+        if unit[0] in self.third_layers:
             self.columns[unit] = ColumnLeg(inputs=self.inputs, chosen=sample.index[: self.third])
         experts = [other for other in self.kept if other[0] == unit[0] and other[1] >= 0]
         if len(experts) > self.experts:
