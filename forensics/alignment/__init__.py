@@ -1,17 +1,7 @@
 """Alignment and shared statistics: what thin probes are built on. Arithmetic only; no files, no probes."""
 
 from forensics.alignment.anatomy import Anatomy, Outline, anatomy
-from forensics.alignment.assignment import (
-    agreement,
-    evenly_spaced,
-    fisher,
-    match_layers,
-    match_repeated,
-    match_rows,
-    nested_layers,
-    spearman,
-    stratified_z,
-)
+from forensics.alignment.assignment import agreement, fisher, match_rows, spearman, stratified_z
 from forensics.alignment.basis import (
     Polar,
     SignedMatch,
@@ -22,13 +12,22 @@ from forensics.alignment.basis import (
     trace_test,
 )
 from forensics.alignment.bias_depths import cross_depth_pairs
+from forensics.alignment.bias_scores import BiasMatch, match_biases, pooled
 from forensics.alignment.blocks import ATTENTION, HEAD_MOST, MLP, Blocks, BlockSampler, packed, unpacked
 from forensics.alignment.circuits import circuit_correlations, holds_kernels, layer_kernels
 from forensics.alignment.curves import detrend, is_flat, pearson, resample, winsorise, z_score
 from forensics.alignment.deltas import Delta, Met, agree_alike, delta_of, met, plain_rows
 from forensics.alignment.depth_profile import CURVES, PROJECTED, Profile
 from forensics.alignment.depth_profile import signs as seeded_signs
+from forensics.alignment.depths import (
+    answerable,
+    evenly_spaced,
+    match_layers,
+    match_repeated,
+    nested_layers,
+)
 from forensics.alignment.energies import TRADES, WIDEST, Balance, Ledger, balance
+from forensics.alignment.gain_places import GainPlace
 from forensics.alignment.head_edges import (
     GRAPH_HEADS,
     OV,
@@ -62,20 +61,23 @@ from forensics.alignment.kernels import (
 )
 from forensics.alignment.lattice import Lattice, cast, image, lattice_of
 from forensics.alignment.mixture import Mixture, mixture
+from forensics.alignment.mlp_legs import SHARED, MlpLegs, unit_of
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
 from forensics.alignment.near_init import distinct, near_initial
 from forensics.alignment.neuron_arrays import GRAPH_MOST, units_from_arrays, units_to_arrays
-from forensics.alignment.neuron_order import order_tests
-from forensics.alignment.neuron_pairs import (
-    LayerMatch,
-    UnitMatch,
+from forensics.alignment.neuron_coverage import (
+    COVERAGE_COLUMNS,
+    LAYER_COLUMNS,
     coverage_rows,
-    match_depths,
-    match_depths_by_angles,
+    layer_rows,
     match_figures,
-    match_units,
 )
-from forensics.alignment.neuron_sample import SampledUnit, UnitSamplers
+from forensics.alignment.neuron_order import Orders, order_tests, orders_together
+from forensics.alignment.neuron_pairs import LayerMatch, Matching, match_depths, match_depths_by_angles
+from forensics.alignment.neuron_routes import GONE, SHARED_LEAST, routes
+from forensics.alignment.neuron_sample import SampledUnit
+from forensics.alignment.neuron_units import UnitMatch, UnitView, leg_agreements, match_units
+from forensics.alignment.ordered import order_z, stand_sorted
 from forensics.alignment.permutation import (
     SymmetryTest,
     chernoff,
@@ -93,26 +95,34 @@ from forensics.alignment.responses import Responses, keys_told_apart
 from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
+from forensics.alignment.unit_samplers import UnitSamplers
 
 __all__ = [
     "ATTENTION",
+    "COVERAGE_COLUMNS",
     "CURVES",
+    "GONE",
     "GRAPH_HEADS",
     "GRAPH_MOST",
     "HEAD_MOST",
+    "LAYER_COLUMNS",
     "MLP",
     "OV",
     "PROJECTED",
     "QK",
     "QUANTILES",
+    "SHARED",
+    "SHARED_LEAST",
     "TRADES",
     "WIDEST",
     "Anatomy",
     "Balance",
+    "BiasMatch",
     "BlockSampler",
     "Blocks",
     "Delta",
     "Flips",
+    "GainPlace",
     "HeadGraph",
     "HeadLegs",
     "HeadMatch",
@@ -120,9 +130,12 @@ __all__ = [
     "Lattice",
     "LayerMatch",
     "Ledger",
+    "Matching",
     "Met",
     "Mixture",
+    "MlpLegs",
     "Moments",
+    "Orders",
     "Outline",
     "Placed",
     "Polar",
@@ -134,9 +147,11 @@ __all__ = [
     "SymmetryTest",
     "UnitMatch",
     "UnitSamplers",
+    "UnitView",
     "agree_alike",
     "agreement",
     "anatomy",
+    "answerable",
     "attention_flips",
     "balance",
     "cast",
@@ -172,6 +187,9 @@ __all__ = [
     "keys_told_apart",
     "lattice_of",
     "layer_kernels",
+    "layer_rows",
+    "leg_agreements",
+    "match_biases",
     "match_depths",
     "match_depths_by_angles",
     "match_figures",
@@ -188,6 +206,8 @@ __all__ = [
     "neuron_flips",
     "normal_scores",
     "order_tests",
+    "order_z",
+    "orders_together",
     "overlaps",
     "pack",
     "packed",
@@ -195,9 +215,11 @@ __all__ = [
     "place",
     "plain_rows",
     "polar_factor",
+    "pooled",
     "project_out",
     "resample",
     "rotary_dimensions",
+    "routes",
     "row_energies",
     "seeded_signs",
     "shared_edges",
@@ -208,10 +230,12 @@ __all__ = [
     "signed_scores",
     "spearman",
     "stack",
+    "stand_sorted",
     "stratified_z",
     "swap_contrasts",
     "trace_test",
     "unbiased_cka",
+    "unit_of",
     "units_from_arrays",
     "units_to_arrays",
     "unpack",
