@@ -50,7 +50,7 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.lattice import Lattice, cast, image, lattice_of
-from forensics.alignment.mixture import Mixture, mixture
+from forensics.alignment.mixture import Distances, Mixture, distances, mixture
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
 from forensics.alignment.near_init import distinct, near_initial
 from forensics.alignment.neuron_arrays import GRAPH_MOST, units_from_arrays, units_to_arrays
@@ -81,6 +81,7 @@ from forensics.alignment.permutation import (
 from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
+from forensics.alignment.ties import covering, laid_over, tie_tables, ties, told
 
 __all__ = [
     "ATTENTION",
@@ -97,6 +98,7 @@ __all__ = [
     "BlockSampler",
     "Blocks",
     "Delta",
+    "Distances",
     "Flips",
     "Heads",
     "Lattice",
@@ -128,10 +130,12 @@ __all__ = [
     "combine",
     "copies",
     "coverage_rows",
+    "covering",
     "cross_depth_pairs",
     "delta_of",
     "detrend",
     "dispersion",
+    "distances",
     "distinct",
     "evenly_spaced",
     "exact_in_place",
@@ -147,6 +151,7 @@ __all__ = [
     "is_flat",
     "joint_moments",
     "joint_permutation_test",
+    "laid_over",
     "lattice_of",
     "layer_kernels",
     "match_depths",
@@ -184,6 +189,9 @@ __all__ = [
     "stack",
     "stratified_z",
     "swap_contrasts",
+    "tie_tables",
+    "ties",
+    "told",
     "trace_test",
     "unbiased_cka",
     "units_from_arrays",

@@ -82,8 +82,8 @@ def test_lost_information_points_to_the_child(kind: str, parent: Path, tmp_path:
     forth, back = compared(child, parent), compared(parent, child)
     assert forth.facts["relation"] == back.facts["relation"] == kind
     assert (forth.facts["direction"], back.facts["direction"]) == (
-        "candidate-to-suspect",
-        "suspect-to-candidate",
+        "suspect-from-candidate",
+        "candidate-from-suspect",
     )
     assert forth.facts["grounds_of_direction"]
 
