@@ -164,7 +164,8 @@ def _aside(name: str, middle: str, cosine: float, *, both: bool) -> Kinship:
             grounds=(f"{shared}, and information was lost on the way from {middle} to either: siblings",),
         )
     return Kinship(
-        candidate=name, grounds=(f"{shared}: both may come from it, or one from the other by way of it",)
+        candidate=name,
+        grounds=(f"{shared}: both may come from it or one near it, or one from the other by way of it",),
     )
 
 
