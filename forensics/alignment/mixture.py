@@ -4,7 +4,7 @@ X ≈ Y₀ + Σ βₖ (Yₖ − Y₀), β₀ = 1 − Σ βₖ, over all and laye
 with shares of each layer's own, as tools for merging allow. Parents must correspond to X coordinate by coordinate.
 Linear merges gain .94 and more in the zoo. A gain of .30, where published work draws the line (methods §4.3 P7), is
 not enough: a merge beside one of its parents and their base reads .30, the stages of a single training up to .45, since
-any model on the way from one to another lies between them. Known defeats: any gauge; TIES and DARE (gain .09 to .33);
+any model on the way from one to another lies between them. Known defeats: any gauge; TIES and DARE (gain .00 to .32);
 training on after the merge (.40 for noise of a tenth of the weights' spread).
 """
 

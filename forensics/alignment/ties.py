@@ -165,7 +165,9 @@ def _aside(name: str, middle: str, cosine: float, *, both: bool) -> Kinship:
         )
     return Kinship(
         candidate=name,
-        grounds=(f"{shared}: both may come from it or one near it, or one from the other by way of it",),
+        grounds=(
+            f"{shared}: by way of it, or of a model near it, one may come from the other, or both from it",
+        ),
     )
 
 
