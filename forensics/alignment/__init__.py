@@ -60,7 +60,7 @@ from forensics.alignment.kernels import (
     whitener,
 )
 from forensics.alignment.lattice import Lattice, cast, image, lattice_of
-from forensics.alignment.mixture import Mixture, mixture
+from forensics.alignment.mixture import Distances, Mixture, distances, mixture
 from forensics.alignment.mlp_legs import SHARED, MlpLegs, unit_of
 from forensics.alignment.moments import Moments, column_energies, dispersion, row_energies
 from forensics.alignment.near_init import distinct, near_initial
@@ -95,6 +95,7 @@ from forensics.alignment.responses import Responses, keys_told_apart
 from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
+from forensics.alignment.ties import covering, laid_over, tie_tables, ties, told
 from forensics.alignment.unit_samplers import UnitSamplers
 
 __all__ = [
@@ -121,6 +122,7 @@ __all__ = [
     "BlockSampler",
     "Blocks",
     "Delta",
+    "Distances",
     "Flips",
     "GainPlace",
     "HeadGraph",
@@ -162,10 +164,12 @@ __all__ = [
     "combine",
     "copies",
     "coverage_rows",
+    "covering",
     "cross_depth_pairs",
     "delta_of",
     "detrend",
     "dispersion",
+    "distances",
     "distinct",
     "evenly_spaced",
     "exact_in_place",
@@ -185,6 +189,7 @@ __all__ = [
     "joint_moments",
     "joint_permutation_test",
     "keys_told_apart",
+    "laid_over",
     "lattice_of",
     "layer_kernels",
     "layer_rows",
@@ -233,6 +238,9 @@ __all__ = [
     "stand_sorted",
     "stratified_z",
     "swap_contrasts",
+    "tie_tables",
+    "ties",
+    "told",
     "trace_test",
     "unbiased_cka",
     "unit_of",

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.alignment.assignment import UNMATCHED, match_layers, match_rows
+from forensics.alignment.assignment import UNMATCHED, match_rows
+from forensics.alignment.depths import match_layers
 from forensics.alignment.head_edges import OV, QK, HeadGraph
 
 Floats = NDArray[np.float64]
