@@ -67,7 +67,7 @@ class Matching:
     matches: tuple[LayerMatch, ...]
     """Pairs of layers, of the answerable ones."""
     by_layer: Mapping[int, float]
-    """Excess of every answerable layer of the first model; 0 where it has no counterpart."""
+    """Excess of every layer of the first model that was compared and can tell; 0 where it has no counterpart."""
     excused: int
     """Layers that cannot tell, because their counterpart was not examined in a model of another depth."""
 
@@ -159,13 +159,13 @@ def _match(
         float(excess[i, j]) if j >= 0 and tried[i][j].partners else 0.0 for i, j in enumerate(partner)
     ]
     tells = np.ones(len(mine), bool) if depth is None else answerable(likeness, partner, theirs, depth, FOUND)
-    kept = [i for i in range(len(mine)) if tells[i]]
+    kept = [i for i in range(len(mine)) if tells[i] and any(pair.partners for pair in tried[i])]
     return Matching(
         matches=tuple(
             tried[i][partner[i]] for i in kept if partner[i] >= 0 and tried[i][partner[i]].partners
         ),
         by_layer={mine[i]: likeness[i] for i in kept},
-        excused=len(mine) - len(kept),
+        excused=int(len(mine) - tells.sum()),
     )
 
 

@@ -44,4 +44,4 @@ def routes(
             for name, legs in OTHER_LEGS.items() if a and b else ():
                 found[name] = match_depths(a, b, keep, least, legs=legs, depth=depth)
         found["angles"] = match_depths_by_angles(mine, theirs, least, glu=glu, depth=depth)
-    return {name: matching for name, matching in found.items() if matching.matches}
+    return {name: matching for name, matching in found.items() if matching.by_layer}

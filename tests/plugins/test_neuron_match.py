@@ -415,6 +415,13 @@ def test_silence_where_there_is_nothing_to_match() -> None:
     assert absence(standin(crooked)) is Reason.TOO_SMALL
 
 
+def test_strangers_without_any_likeness_read_zero_instead_of_nothing() -> None:
+    """Where no layer agrees above chance there is a reading of 0 or less than that, and no abstention."""
+    for seed in range(12):
+        sides = [standin(random_model(s, layers=2, neurons=20)) for s in (400 + seed, 500 + seed)]
+        assert compared(*sides, ORDERS).value < 0.25
+
+
 def test_gated_against_ungated_is_not_compared() -> None:
     """Gated against ungated MLPs get no reading."""
     with pytest.raises(Abstain) as answer:
