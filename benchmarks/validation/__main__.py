@@ -2,8 +2,9 @@
 
     python -m benchmarks.validation [--published FOLDER]
 
-No checkpoint is needed. With `--published` (std_profile.csv and cluster.json) the out-of-fold figures of weight-std on real models are
-computed anew and kept as numbers in `published.json` beside this file; the measurements themselves are not.
+No checkpoint is needed. With `--published` (std_profile.csv and cluster.json) the out-of-fold figures of weight-std on
+real models are computed anew and kept as numbers in `published.json` beside this file; the
+measurements themselves are not.
 """
 
 from __future__ import annotations

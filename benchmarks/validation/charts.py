@@ -1,7 +1,8 @@
-"""Tippett, ECE and PAV plots as small SVG files: told apart by dash and marker, on white, with a title for readers aloud."""
+"""Tippett, ECE and PAV plots as small SVG files: told apart by dash and marker, on white, with a title to read out."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
@@ -26,9 +27,10 @@ def _tippett(axes: Axes, curves: Curves) -> None:
     for shares, (colour, dash, _), name in zip(
         (curves.derived, curves.unrelated), STYLES, ("derived", "unrelated"), strict=False
     ):
-        axes.step(
-            curves.log10_lr, shares, where="post", color=colour, linestyle=dash, linewidth=1.1, label=name
-        )
+        last = len(shares) - 1
+        kept = [at for at in range(last + 1) if at in {0, last} or shares[at] != shares[at - 1]]
+        x, y = [curves.log10_lr[at] for at in kept], [shares[at] for at in kept]
+        axes.step(x, y, where="post", color=colour, linestyle=dash, linewidth=1.1, label=name)
     axes.axvline(0.0, color=GREY, linewidth=0.6)
     for bound in curves.bounds:
         axes.axvline(bound, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)))
@@ -55,7 +57,9 @@ def _ece(axes: Axes, curves: Curves) -> None:
 def _pav(axes: Axes, curves: Curves) -> None:
     """PAV's log10 LR against the reported; what PAV finds pure lies as a triangle on the edge."""
     half = max(1.0, *(abs(bound) for bound in curves.bounds)) + 0.5
-    axes.plot([-half, half], [-half, half], color=GREY, linewidth=0.6, linestyle=(0, (1, 2)), label="calibrated")
+    axes.plot(
+        [-half, half], [-half, half], color=GREY, linewidth=0.6, linestyle=(0, (1, 2)), label="calibrated"
+    )
     inner = [(x, y) for x, y in curves.pav if abs(y) < PURE]
     colour, dash, _ = STYLES[0]
     held = [(x, min(max(y, -half), half)) for x, y in inner]
@@ -64,8 +68,13 @@ def _pav(axes: Axes, curves: Curves) -> None:
     for sign, marker in ((-1, "v"), (1, "^")):
         pure = [x for x, y in curves.pav if y * sign >= PURE]
         if pure:
-            axes.plot(pure, [sign * (half - 0.1)] * len(pure), linestyle="", marker=marker, markersize=3.0,
-                      color=INK, markerfacecolor="white", markeredgewidth=0.7, label=f"{sign:+d}·∞")  # fmt: skip
+            named = "" if "pure" in axes.get_legend_handles_labels()[1] else "pure"
+            axes.plot(pure, [sign * (half - 0.1)] * len(pure), linestyle=(0, (1, 1.5)), linewidth=0.7,
+                      marker=marker, markersize=3.0, color=INK, markerfacecolor="white", markeredgewidth=0.7,
+                      label=named)  # fmt: skip
+    ticks = range(-int(half), int(half) + 1)
+    axes.set_xticks(ticks)
+    axes.set_yticks(ticks)
     axes.set_xlim(-half, half)
     axes.set_ylim(-half, half)
     axes.set_xlabel("log10 LR as reported")
@@ -73,7 +82,10 @@ def _pav(axes: Axes, curves: Curves) -> None:
 
 
 KINDS: Mapping[str, tuple[Callable[[Axes, Curves], None], str]] = {
-    "Tippett": (_tippett, "shares of derived and unrelated pairs at or above each log10 LR; dotted: the bounds"),
+    "Tippett": (
+        _tippett,
+        "shares of derived and unrelated pairs at or above each log10 LR; dotted: the bounds",
+    ),
     "ECE": (_ece, "empirical cross-entropy over prior odds, of LR = 1, as reported and after PAV"),
     "PAV": (_pav, "log10 LR after pooling adjacent violators against the reported; dotted: calibrated"),
 }
@@ -112,6 +124,11 @@ def _panels(figure: Figure, count: int) -> list[Axes]:
     return found
 
 
+def _shortened(svg: str) -> str:
+    """Coordinates to two decimals of a point: smaller, and not tied to the last digits of one machine."""
+    return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), svg)
+
+
 def _finish(axes: Axes, title: str) -> None:
     """Title, legend above the picture, a light grid."""
     axes.set_title(title, pad=14)
@@ -124,9 +141,11 @@ def _named(figure: Figure, alt: str) -> Drawing:
     """On white, with the sentence inside the file as well."""
     from matplotlib.patches import Rectangle
 
-    ground = Rectangle((0, 0), 1, 1, transform=figure.transFigure, facecolor="white", edgecolor="none", zorder=-10)
+    ground = Rectangle(
+        (0, 0), 1, 1, transform=figure.transFigure, facecolor="white", edgecolor="none", zorder=-10
+    )
     figure.add_artist(ground)
-    head, mark, rest = svg_of(figure).partition('version="1.1">')
+    head, mark, rest = _shortened(svg_of(figure)).partition('version="1.1">')
     if not mark:
         raise ValueError("the drawing has no head to put a title after")
     return Drawing(svg=f'{head}role="img" {mark}\n <title>{escape(alt)}</title>{rest}', alt=alt, width=WIDTH)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.validation import charts, published, tables, words
+from benchmarks.validation import charts, parts, published, tables, words
 from benchmarks.validation.merits import Interval, coverage_of, curves_of, merit_of
 from benchmarks.validation.population import Population, Reading, load, reading, wider
 from benchmarks.validation.tables import Told
 from forensics.evidence.coverage import halves_coverage
+from forensics.evidence.validation import cost
 from forensics.report.canvas import Drawing
 
 DRAWS = 200
@@ -102,60 +104,98 @@ def _figures(found: Judgements, real: published.Summary | None) -> dict[str, Dra
 
 def _page(found: Judgements, real: published.Summary | None, figures: Mapping[str, Drawing]) -> str:
     """Title to end."""
-    population = found.population
-    every = [*found.probes, found.fused]
-    merits = {told.reading.name: told.merit for told in every}
-    turing = {FUSED: found.fused.merit} | {
-        f"fused, {name}": t.merit for name, t in found.regimes.items() if name != FAMILY
-    }
-    turing |= {told.reading.name: told.merit for told in found.probes}
-    missed = [name for name, told in found.regimes.items() if not told.merit.reached]
-    parts = [
-        words.opening(population, found.fused.merit),
-        "## Main figures",
-        tables.floors({name: told.merit for name, told in found.regimes.items()}),
-        words.target(missed, found.absent, WIDEST),
-        "## Per probe and fused",
-        words.MERITS,
-        tables.merits(merits),
-        _shown(figures, "fused-families.svg", "fused-architectures.svg"),
-        _shown(figures, *(f"probes-{kind.lower()}.svg" for kind in charts.KINDS)),
-        words.PLOTS,
-        "## What was left out of the fit",
-        words.LEFT_OUT,
-        tables.merits({f"fused, {name}": told.merit for name, told in found.regimes.items()}),
-        "## Misleading evidence and Turing's bound",
-        words.TURING,
-        tables.turings(turing),
-        "## Per operation",
-        words.STRATA,
-        tables.strata(population, found.fused.reading),
-        words.MATRIX,
-        tables.by_stratum(population, every),
-        "## Per scale",
-        words.SCALE,
-        tables.by_group(tables.width_groups(population), every, "narrower width"),
-        words.CEILINGS,
-        tables.ceilings(population),
-        "## Per architecture",
-        words.ARCHITECTURES,
-        tables.by_group(tables.architecture_groups(population), every, "architecture"),
+    text = [
+        words.opening(found.population, found.fused.merit),
+        *_whole(found, figures),
+        *_unseen(found),
+        *_portions(found),
         "## Do the intervals hold?",
         words.COVERAGE,
         tables.coverages(_coverages(found)),
         "## Published measurements of real models",
         *_real(real, figures),
         "## What this can and cannot say about a 72B model",
-        words.large(population, found.fused.merit),
+        words.large(found.population, found.fused.merit),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(words.wrapped(part) for part in text if part) + "\n"
+
+
+def _whole(found: Judgements, figures: Mapping[str, Drawing]) -> list[str]:
+    """The targets, and every probe with its plots."""
+    missed = [name for name, told in found.regimes.items() if not told.merit.reached]
+    costliest = parts.costliest(found.population, found.fused.reading)
+    return [
+        "## Main figures",
+        tables.floors({name: told.merit for name, told in found.regimes.items()}),
+        words.target(missed, found.absent, WIDEST, costliest),
+        "## Per probe and fused",
+        words.MERITS,
+        tables.merits({told.reading.name: told.merit for told in (*found.probes, found.fused)}),
+        _shown(figures, "fused-families.svg", "fused-architectures.svg"),
+        _shown(figures, *(f"probes-{kind.lower()}.svg" for kind in charts.KINDS)),
+        words.PLOTS,
+    ]
+
+
+def _unseen(found: Judgements) -> list[str]:
+    """What was left out of the fit, and what misleads then."""
+    regimes = {f"fused, {name}": told.merit for name, told in found.regimes.items()}
+    return [
+        "## What was left out of the fit",
+        words.LEFT_OUT,
+        tables.merits(regimes),
+        words.TRANSFER,
+        tables.transfers(_transfers(found)),
+        "## Misleading evidence and Turing's bound",
+        words.TURING,
+        tables.turings(regimes | {told.reading.name: told.merit for told in found.probes}),
+    ]
+
+
+def _portions(found: Judgements) -> list[str]:
+    """Per operation, scale and architecture."""
+    population, every = found.population, [*found.probes, found.fused]
+    return [
+        "## Per operation",
+        words.STRATA,
+        parts.strata(population, found.fused.reading),
+        words.MATRIX,
+        parts.by_stratum(population, every),
+        "## Per scale",
+        words.SCALE,
+        parts.by_group(parts.width_groups(population), every, "narrower width"),
+        words.CEILINGS,
+        parts.ceilings(population),
+        "## Per architecture",
+        words.ARCHITECTURES,
+        parts.by_group(parts.architecture_groups(population), every, "architecture"),
+    ]
+
+
+def _transfers(found: Judgements) -> dict[str, dict[str, float]]:
+    """Cllr of every probe and the fusion by what was left out."""
+    population, told = found.population, {}
+    cuts = [int(name.split("above ")[1].split()[0]) for name in found.regimes if "above" in name]
+    for each in (found.fused, *found.probes):
+        probes = each.reading.probes
+        costs = {
+            FAMILY: each.reading,
+            ARCHITECTURE: reading(population, "", probes, population.architectures),
+        }
+        costs |= {f"widths above {cut} by those up to {cut}": wider(population, probes, cut) for cut in cuts}
+        told[each.reading.name] = {
+            name: math.nan if r is None else cost(r.judged) for name, r in costs.items()
+        }
+    return told
 
 
 def _coverages(found: Judgements) -> dict[str, Interval]:
     """Without one family; between halves for the fusion, which is what an opinion rests on."""
     rows, seed = found.fused.reading.rows, found.population.table.seed
     told = [found.fused, *found.probes]
-    covered = {f"{t.reading.name}, without one family": coverage_of(found.population, t.reading) for t in told}
+    covered = {
+        f"{t.reading.name}, without one family": coverage_of(found.population, t.reading) for t in told
+    }
     halves = halves_coverage(rows, SPLITS, HALF_DRAWS, seed)
     return {f"{FUSED}, one half by the other (0.83 expected)": halves} | covered
 
@@ -168,7 +208,7 @@ def _real(real: published.Summary | None, figures: Mapping[str, Drawing]) -> lis
     merit = {"weight-std, published": real.merit}
     return [
         *told,
-        words.claimed(published.CLAIM, real.claimed),
+        words.readings(published.NEAR, real.near, real.above),
         tables.merits(merit),
         tables.turings(merit),
         tables.coverages({"weight-std, published, without one family": real.coverage}),
@@ -179,5 +219,3 @@ def _real(real: published.Summary | None, figures: Mapping[str, Drawing]) -> lis
 def _shown(figures: Mapping[str, Drawing], *names: str) -> str:
     """Pictures with their sentences."""
     return "\n\n".join(f"![{figures[name].alt}](figures/{name})" for name in names if name in figures)
-
-

@@ -43,6 +43,9 @@ class Merit:
     derived: int
     unrelated: int
     families: int
+    """Behind the bounds."""
+    judged: int
+    """Families in the judged pairs."""
     bounds: Interval
     cllr: float
     cllr_min: float
@@ -90,6 +93,7 @@ def merit_of(judged: Judged, draws: int, seed: int) -> Merit:
         derived=int(derived.sum()),
         unrelated=int((~derived).sum()),
         families=judged.independent_families,
+        judged=int(np.unique(judged.families).size),
         bounds=(judged.bounds.lower, judged.bounds.upper),
         cllr=values[0],
         cllr_min=values[1],
@@ -178,11 +182,12 @@ def curves_of(judged: Judged) -> Curves:
     llr, derived, weights = judged.llr, judged.derived, judged.weights
     half = max(1.0, judged.bounds.cap) + 0.3
     at = np.linspace(-half, half, 161)
-    priors = np.linspace(-2.0, 2.0, 81)
+    priors = np.linspace(-2.0, 2.0, 41)
     best = pav(llr, derived, weights)
     first, second = tippett(llr, derived, weights, at)
     entropy = [
-        empirical_cross_entropy(values, derived, weights, priors) for values in (np.zeros(llr.size), llr, best)
+        empirical_cross_entropy(values, derived, weights, priors)
+        for values in (np.zeros(llr.size), llr, best)
     ]
     steps = np.unique(np.round(np.clip(np.stack([llr, best], axis=1) / LN10, -PURE, PURE), DIGITS), axis=0)
     inner = np.ones(len(steps), dtype=bool)

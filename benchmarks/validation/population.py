@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,8 @@ def wider(population: Population, probes: tuple[str, ...], width: int) -> Readin
     """Pairs of models both wider than `width`, by the fit and the bounds of pairs both at most so wide."""
     rows, kept = population.table.select(probes), _complete(population.table, probes)
     both = population.widths[population.table.families[kept]]
-    judged = transfer(rows, (both <= width).all(axis=1), (both > width).all(axis=1))
+    narrow, wide = both.max(axis=1) <= width, both.min(axis=1) > width
+    judged = transfer(rows, narrow, wide)
     if judged is None:
         return None
     name = f"widths above {width} by those up to {width}"
@@ -127,5 +129,4 @@ def of_stratum(population: Population, stratum: str) -> Truth:
 def bins(widths: Array) -> list[tuple[int, int]]:
     """The width bins that occur, as (above, up to): powers of two and their halves between, 64 to 4096."""
     edges = [0, 64, 96, 128, 192, 256, 384, 512, 1024, 2048, 4096]
-    pairs = list(zip(edges, edges[1:], strict=False))
-    return [(low, high) for low, high in pairs if ((widths > low) & (widths <= high)).any()]
+    return [(low, high) for low, high in pairwise(edges) if ((widths > low) & (widths <= high)).any()]

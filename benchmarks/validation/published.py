@@ -1,7 +1,7 @@
 """weight-std on the published measurements of real models, judged out of fold, as numbers without the measurements.
 
-`summarise` needs the measurements, which are not ours to pass on; what it computes is kept beside this file, bound by digest
-to the reference population of the package, so that the report can be written without them.
+`summarise` needs the measurements, which are not ours to pass on; what it computes is kept beside this file, bound by
+digest to the reference population of the package, so that the report can be written without them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ from benchmarks.validation.merits import (
     merit_of,
 )
 from benchmarks.weight_std_population import CEILING, DRAWS, SEED, pairs, read_families, read_matrix
+from forensics.evidence.fitting import Rows
 from forensics.evidence.library import bundled, load_reference
+from forensics.evidence.statistics import Truth
 from forensics.evidence.validation import judge
 
 KEPT = Path(__file__).parent / "published.json"
 PROBE, POPULATION = "weight-std", "weight-std-published"
 CLAIM = 0.927
 """The correlation on which a public accusation rested."""
+NEAR = (0.90, 0.95)
+"""Readings like it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,32 +44,41 @@ class Summary:
     merit: Merit
     coverage: Interval
     curves: Curves
-    claimed: tuple[int, int, float, float]
-    """Unrelated and derived pairs with a correlation of CLAIM and more, and their shares, family cells counting once."""
+    near: tuple[int, int, float, float]
+    """Unrelated and derived pairs with a correlation within NEAR, and their shares, family cells counting once."""
+    above: tuple[int, int, float, float]
+    """The same at and above its upper end."""
 
 
 def summarise(folder: Path) -> dict[str, Any]:
     """The figures from std_profile.csv and cluster.json; refuses another population than the package's."""
     names, matrix = read_matrix(folder / "std_profile.csv")
     found = pairs(names, matrix, read_families(folder / "cluster.json"))
-    rows, above = found.rows, found.readings >= CLAIM
+    rows, r = found.rows, found.readings
     package = content()
-    if (int(rows.derived.sum()), int((~rows.derived).sum())) != (package["derived_pairs"], package["unrelated_pairs"]):
+    if (int(rows.derived.sum()), int((~rows.derived).sum())) != (
+        package["derived_pairs"],
+        package["unrelated_pairs"],
+    ):
         raise SystemExit(f"{folder} does not hold the population {POPULATION} of the package")
     judged = judge(rows, ceiling=CEILING)
     if judged is None:
         raise SystemExit("the measurements hold one kind of pair only")
-    mass = rows.weights()
-    kinds = (~rows.derived, rows.derived)
-    counts = [int((above & kind).sum()) for kind in kinds]
-    shares = [float(mass[above & kind].sum() / mass[kind].sum()) for kind in kinds]
     return {
         "sha256": package["sha256"],
         "merit": asdict(merit_of(judged, DRAWS, SEED)),
         "coverage": list(coverage_from_rows(rows, DRAWS, SEED, CEILING)),
         "curves": curves_of(judged).as_json(),
-        "claimed": [*counts, *shares],
+        "near": _counted(rows, (r >= NEAR[0]) & (r < NEAR[1])),
+        "above": _counted(rows, r >= NEAR[1]),
     }
+
+
+def _counted(rows: Rows, members: Truth) -> list[float]:
+    """Unrelated and derived `members`, then their shares of all such pairs."""
+    kinds, mass = (~rows.derived, rows.derived), rows.weights()
+    counts = [int((members & kind).sum()) for kind in kinds]
+    return [*counts, *(float(mass[members & kind].sum() / mass[kind].sum()) for kind in kinds)]
 
 
 def keep(found: dict[str, Any], path: Path = KEPT) -> None:
@@ -93,7 +106,8 @@ def kept(path: Path = KEPT) -> Summary | None:
         merit=merit_from(found["merit"]),
         coverage=tuple(found["coverage"]),
         curves=curves_from(found["curves"]),
-        claimed=tuple(found["claimed"]),
+        near=tuple(found["near"]),
+        above=tuple(found["above"]),
     )
 
 
@@ -108,7 +122,8 @@ def worth() -> str:
     ratio = 10.0**weight.log10_lr
     return (
         f"A std-profile correlation of {CLAIM} has a log10 likelihood ratio of **{weight.log10_lr:+.2f}** "
-        f"({weight.lower:+.2f} to {weight.upper:+.2f}; LR {ratio:.2f}, {10.0**weight.lower:.2f} to {10.0**weight.upper:.2f}) "
+        f"({weight.lower:+.2f} to {weight.upper:+.2f}; LR {ratio:.2f}, {10.0**weight.lower:.2f} to "
+        f"{10.0**weight.upper:.2f}) "
         + (
             "for derivation against independent origin: it says nothing, and the interval holds both directions."
             if weight.lower < 0 < weight.upper and abs(weight.log10_lr) < math.log(2.0) / LN10
