@@ -102,12 +102,14 @@ def triple(curves: Curves, of: str) -> Drawing:
 
 
 def panels(curves: Mapping[str, Curves], kind: str) -> Drawing:
-    """One kind of plot for each of several sets, the first panel with the legend."""
+    """One kind of plot for each of several sets; the legend stands once unless panels differ in what they hold."""
     draw, words = KINDS[kind]
     with canvas(WIDTH, PANEL * -(-len(curves) // ABREAST)) as figure:
-        for axes, (name, found) in zip(_panels(figure, len(curves)), curves.items(), strict=True):
+        for at, (axes, (name, found)) in enumerate(
+            zip(_panels(figure, len(curves)), curves.items(), strict=True)
+        ):
             draw(axes, found)
-            _finish(axes, name)
+            _finish(axes, name, legend=at == 0 or kind == "PAV")
         return _named(figure, f"{kind} plots of {', '.join(curves)}: {words}.")
 
 
@@ -129,11 +131,12 @@ def _shortened(svg: str) -> str:
     return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), svg)
 
 
-def _finish(axes: Axes, title: str) -> None:
+def _finish(axes: Axes, title: str, *, legend: bool = True) -> None:
     """Title, legend above the picture, a light grid."""
     axes.set_title(title, pad=14)
     axes.grid(visible=True, axis="y", color=PALE, linewidth=0.4)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, borderaxespad=0, handlelength=2.4,
+    if legend:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, borderaxespad=0, handlelength=2.4,
                 columnspacing=1.0, handletextpad=0.4, fontsize=5.6)  # fmt: skip
 
 

@@ -17,11 +17,9 @@ from forensics.evidence.fusion import fuser
 from forensics.evidence.statistics import cllr_floor, pav, resampled, turing
 from forensics.evidence.validation import (
     Judged,
-    calibration_loss,
-    cost,
+    costs,
     empirical_cross_entropy,
     intervals,
-    least_cost,
     misleading,
     tippett,
 )
@@ -75,9 +73,7 @@ class Merit:
 
 def merit_of(judged: Judged, draws: int, seed: int) -> Merit:
     """The numbers; intervals by resampling families."""
-    measures = (cost, least_cost, calibration_loss)
-    values = [measure(judged) for measure in measures]
-    low_high = intervals(judged, measures, draws, seed)
+    values, low_high = costs(judged), intervals(judged, costs, draws, seed)
     llr, derived = judged.llr, judged.derived
     checks = [
         (

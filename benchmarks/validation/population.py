@@ -70,6 +70,9 @@ def load() -> Population:
         raise SystemExit("the package holds no table for the fusion")
     listed = [dict(zip(COLUMNS, row, strict=True))["families"] for row in content["fusion"]["rows"]]
     names = tuple(sorted({name for families in listed for name in families}))
+    unknown = [name for name in names if name not in BASES and name not in IMITATORS]
+    if unknown:
+        raise SystemExit(f"the recipes of the zoo do not tell what {', '.join(unknown)} is")
     recipes = [RECIPES[BASES[n] if n in BASES else IMITATORS[n].recipe] for n in names]
     widths = [recipe.config.get("hidden_size", recipe.config.get("n_embd")) for recipe in recipes]
     return Population(

@@ -98,8 +98,8 @@ def opening(population: Population, merit: Merit) -> str:
     return (
         "# Validation\n\n"
         "Written by `python -m benchmarks.validation` from the reference table in the package; do not edit. How good "
-        "the likelihood ratios are on families that took no part in fitting them, where they are not, and what that cannot "
-        "show. Methods and their reasons stand in [methods](methods.md).\n\n"
+        "the likelihood ratios are on families that took no part in fitting them, where they are not, and what that "
+        "cannot show. Methods and their reasons stand in [methods](methods.md).\n\n"
         f"Population `{content['id']}`: {content['description']}. {content['derived_pairs']} derived pairs in "
         f"{cells['derived']} cells, {content['unrelated_pairs']} unrelated pairs in {cells['unrelated']} cells; "
         f"{len(population.names)} initialisations, of which {merit.families} count for the bound of the fusion "

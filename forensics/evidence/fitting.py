@@ -156,11 +156,11 @@ def out_of_group(rows: Rows, group_of: NDArray[np.intp], strength: float = STREN
     held = np.sort(group_of[rows.families], axis=1)
     weights = rows.weights()
     llr = np.full(rows.derived.shape, np.nan)
-    for low, high in np.unique(held, axis=0):
-        judged = (held == (low, high)).all(axis=1)
-        seen = ~np.isin(held, (low, high)).any(axis=1)
-        if both_classes(rows.derived[seen], weights[seen]):
-            with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1):
+        for low, high in np.unique(held, axis=0):
+            judged = (held == (low, high)).all(axis=1)
+            seen = ~np.isin(held, (low, high)).any(axis=1)
+            if both_classes(rows.derived[seen], weights[seen]):
                 fitted = fit(rows.features[seen], rows.derived[seen], weights[seen], strength)
-            llr[judged] = fitted.llr(rows.features[judged])
+                llr[judged] = fitted.llr(rows.features[judged])
     return llr

@@ -155,16 +155,21 @@ def empirical_cross_entropy(llr: Array, derived: Truth, weights: Array, prior_lo
 
 
 def intervals(
-    judged: Judged, measures: Sequence[Callable[[Judged], float]], draws: int, seed: int, level: float = 0.95
+    judged: Judged, measure: Callable[[Judged], Sequence[float]], draws: int, seed: int, level: float = 0.95
 ) -> list[tuple[float, float]]:
-    """Percentile interval of each measure under resampling of families (`statistics.resampled`)."""
+    """Percentile interval of each number that `measure` gives when families are resampled (`statistics.resampled`).
+
+    NaN where no sample held both kinds of pairs.
+    """
     count = int(judged.families.max()) + 1
     found = []
     for multiplicity in resampled(judged.families, count, draws, seed):
         mass = judged.weights * multiplicity
         if both_classes(judged.derived, mass):
             drawn = replace(judged, weights=mass).only(mass > 0)  # who was not drawn has no part in PAV
-            found.append([measure(drawn) for measure in measures])
+            found.append(measure(drawn))
+    if not found:
+        return [(math.nan, math.nan)] * len(measure(judged))
     ends = np.quantile(np.array(found), [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
     return [(float(low), float(high)) for low, high in ends.T]
 
@@ -174,11 +179,10 @@ def cost(judged: Judged) -> float:
     return cllr(judged.llr, judged.derived, judged.weights)
 
 
-def least_cost(judged: Judged) -> float:
-    """Cllr_min of the LRs before the bounds."""
-    return cllr_min(judged.raw, judged.derived, judged.weights)
+def costs(judged: Judged) -> tuple[float, float, float]:
+    """Cllr of the bounded LRs, Cllr_min of the LRs before the bounds, and Cllr_cal, the difference.
 
-
-def calibration_loss(judged: Judged) -> float:
-    """Cllr_cal: `cost` less `least_cost`. What the bounds cost is part of it."""
-    return cost(judged) - least_cost(judged)
+    What the bounds cost is part of the calibration loss.
+    """
+    whole, least = cost(judged), cllr_min(judged.raw, judged.derived, judged.weights)
+    return whole, least, whole - least

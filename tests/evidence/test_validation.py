@@ -11,12 +11,11 @@ from forensics.evidence.coverage import halves_coverage, interval_coverage
 from forensics.evidence.fitting import Fit, Rows, fit
 from forensics.evidence.statistics import cllr, resampled
 from forensics.evidence.validation import (
-    calibration_loss,
     cost,
+    costs,
     empirical_cross_entropy,
     intervals,
     judge,
-    least_cost,
     misleading,
     part,
     tippett,
@@ -97,10 +96,12 @@ def test_cost_is_its_parts_and_lies_in_its_interval() -> None:
     """Cllr is Cllr_min and Cllr_cal; intervals over families hold the value, and no row left out makes one infinite."""
     judged = judge(population(apart=1.5))
     assert judged is not None
-    assert cost(judged) == pytest.approx(least_cost(judged) + calibration_loss(judged))
-    ends = intervals(judged, (cost, least_cost), draws=60, seed=1)
+    whole, least, loss = costs(judged)
+    assert whole == cost(judged) == pytest.approx(least + loss)
+    assert least <= whole
+    ends = intervals(judged, costs, draws=60, seed=1)
     assert np.isfinite(ends).all()
-    for (low, high), value in zip(ends, (cost(judged), least_cost(judged)), strict=True):
+    for (low, high), value in zip(ends[:2], (whole, least), strict=True):
         assert low < high
         assert low - 0.1 < value < high + 0.1
 
@@ -188,3 +189,11 @@ def test_intervals_too_narrow_are_told() -> None:
     same = fit(rows.features, rows.derived, rows.weights())
     off = Fit(intercept=same.intercept + 3.0, slopes=same.slopes, centre=same.centre, spread=same.spread)
     assert interval_coverage(rows, off, [same] * 60, once) == (0.0, 0.0)
+
+
+def test_no_interval_where_no_sample_holds_both_kinds() -> None:
+    """With one kind of pair there is no interval, and no error."""
+    judged = judge(population())
+    assert judged is not None
+    alone = judged.only(judged.derived)
+    assert np.isnan(intervals(alone, lambda found: (cost(found),) if found.complete else (0.0,), 20, 1)).all()
