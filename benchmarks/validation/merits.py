@@ -28,6 +28,8 @@ LN10 = math.log(10.0)
 TURING = (3.0, 10.0)
 MARGIN = 0.03
 """What the fused Cllr may lie above its floor (decision 8)."""
+LEAST = 6
+"""Judged families below which resampling them says nothing."""
 PURE = 9.0
 """Stands for an infinite log10 LR where PAV finds one kind only."""
 DIGITS = 3
@@ -73,7 +75,8 @@ class Merit:
 
 def merit_of(judged: Judged, draws: int, seed: int) -> Merit:
     """The numbers; intervals by resampling families."""
-    values, low_high = costs(judged), intervals(judged, costs, draws, seed)
+    values, families = costs(judged), int(np.unique(judged.families).size)
+    low_high = [(math.nan, math.nan)] * 3 if families < LEAST else intervals(judged, costs, draws, seed)
     llr, derived = judged.llr, judged.derived
     checks = [
         (
@@ -89,7 +92,7 @@ def merit_of(judged: Judged, draws: int, seed: int) -> Merit:
         derived=int(derived.sum()),
         unrelated=int((~derived).sum()),
         families=judged.independent_families,
-        judged=int(np.unique(judged.families).size),
+        judged=families,
         bounds=(judged.bounds.lower, judged.bounds.upper),
         cllr=values[0],
         cllr_min=values[1],

@@ -37,7 +37,9 @@ def share(value: float) -> str:
 
 
 def _within(value: float, interval: Interval) -> str:
-    """With its 95 % interval."""
+    """With its 95 % interval, if there is one."""
+    if math.isnan(interval[0]):
+        return number(value)
     return f"{number(value)} [{number(interval[0])}, {number(interval[1])}]"
 
 
@@ -67,6 +69,7 @@ def floors(told: Mapping[str, Merit]) -> str:
     rows = [
         [
             name,
+            f"{merit.derived} / {merit.unrelated} ({merit.judged})",
             number(merit.cllr),
             f"{max(-merit.bounds[0], merit.bounds[1]):.2f}",
             number(merit.floor),
@@ -78,6 +81,7 @@ def floors(told: Mapping[str, Merit]) -> str:
     ]
     head = [
         "fused, judged",
+        "derived / unrelated pairs (families)",
         "Cllr",
         "cap",
         "floor",

@@ -30,7 +30,7 @@ PLOTS = (
 )
 TRANSFER = (
     "Cllr of each probe by what its fit had not seen. Where it rises from left to right, the calibration does "
-    "not carry over. Behind leave-scale-out stand few pairs."
+    "not carry over. Few pairs stand behind leave-scale-out, and there is no interval below six judged families."
 )
 LEFT_OUT = (
     "Leaving families out is the default everywhere on this page: each pair is judged by a fit that saw "
