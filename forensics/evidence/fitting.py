@@ -141,19 +141,26 @@ def out_of_fold(rows: Rows, folds: int = FOLDS, strength: float = STRENGTH) -> A
     A row between families of two folds is judged by a fit without both folds, so leaving out families costs
     folds·(folds + 1)/2 small fits.
     """
-    from threadpoolctl import threadpool_limits
-
     if np.unique(rows.families).size < 2:
         return np.full(rows.derived.shape, np.nan)
-    fold_of = deal(rows, folds)
-    held = np.sort(fold_of[rows.families], axis=1)
+    return out_of_group(rows, deal(rows, folds), strength)
+
+
+def out_of_group(rows: Rows, group_of: NDArray[np.intp], strength: float = STRENGTH) -> Array:
+    """ln LR of each row by a fit that saw no family of its families' groups, shape (n,); NaN where none could be made.
+
+    `group_of` gives the group of every family: a fold, or an architecture to be judged by the others.
+    """
+    from threadpoolctl import threadpool_limits
+
+    held = np.sort(group_of[rows.families], axis=1)
     weights = rows.weights()
     llr = np.full(rows.derived.shape, np.nan)
-    for low, high in np.unique(held, axis=0):
-        judged = (held == (low, high)).all(axis=1)
-        seen = ~np.isin(held, (low, high)).any(axis=1)
-        if both_classes(rows.derived[seen], weights[seen]):
-            with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1):
+        for low, high in np.unique(held, axis=0):
+            judged = (held == (low, high)).all(axis=1)
+            seen = ~np.isin(held, (low, high)).any(axis=1)
+            if both_classes(rows.derived[seen], weights[seen]):
                 fitted = fit(rows.features[seen], rows.derived[seen], weights[seen], strength)
-            llr[judged] = fitted.llr(rows.features[judged])
+                llr[judged] = fitted.llr(rows.features[judged])
     return llr
