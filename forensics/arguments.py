@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _probes(commands)
     _sketch(commands)
     _inspect(commands)
+    _explain(commands)
     return top
 
 
@@ -196,6 +197,17 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _hub(command)
     _shared(command)
     command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "explain",
+        help="say which rule gave a verdict",
+        description="Prints every condition of the verdict on one candidate or control, met or not, and how far it was "
+        "from turning.",
+    )
+    command.add_argument("dossier", metavar="DOSSIER", help="a dossier.json")
+    command.add_argument("candidate", metavar="CANDIDATE", help="its label, as the dossier names it")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

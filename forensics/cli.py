@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "probes": probes,
         "sketch": sketch,
         "inspect": inspect,
+        "explain": explain,
     }
     try:
         return commands[given.command](given)
@@ -210,6 +211,24 @@ def _require_clean(dossier: Dossier) -> None:
         )
 
 
+def _record(source: Path) -> bytes:
+    """The bytes of a dossier.json."""
+    _require_file(source, "name a dossier.json")
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise ReportError(f"cannot read {source}: {error.strerror}", "name a dossier.json") from None
+
+
+def explain(given: argparse.Namespace) -> int:
+    """Says which rule gave the verdict on one candidate."""
+    from forensics.archive import decode
+    from forensics.report import explanation
+
+    _print(explanation(decode(_record(Path(given.dossier))), given.candidate))
+    return 0
+
+
 def report(given: argparse.Namespace) -> int:
     """Renders a dossier again."""
     from forensics.archive import decode
@@ -217,11 +236,7 @@ def report(given: argparse.Namespace) -> int:
     from forensics.report import html_of, pdf_of, text_of
 
     source = Path(given.dossier)
-    _require_file(source, "name a dossier.json")
-    try:
-        record = source.read_bytes()
-    except OSError as error:
-        raise ReportError(f"cannot read {source}: {error.strerror}", "name a dossier.json") from None
+    record = _record(source)
     dossier = decode(record)
     if given.to == "text":
         content = text_of(dossier).encode()

@@ -21,6 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 Verdict: TypeAlias = Literal["derived", "independent", "inconclusive"]
+Toward: TypeAlias = Literal["derived", "independent"]
+"""The verdicts that have conditions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,26 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One rule of the verdict as it was applied: what it looked at, and the line it was held against."""
+
+    toward: Toward
+    """The verdict that needs it."""
+    rule: str
+    met: bool
+    found: str
+    """What was found against what was asked, in words."""
+    value: float | None = None
+    """The number looked at; None where the rule looks at none or it could not be had."""
+    least: float | None = None
+    """Asked: at least this (an exact p: above it)."""
+    most: float | None = None
+    """Asked: at most this."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
     """What the house concludes about one candidate (or control)."""
 
@@ -143,6 +165,8 @@ class Opinion:
     direction: Direction = "undetermined"
     """Which of the two was made from the other, told apart from the verdict."""
     direction_grounds: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    """Every rule of the verdict as it was applied, those of `derived` first."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

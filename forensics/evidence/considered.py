@@ -46,5 +46,12 @@ class Considered:
 class Ground:
     """One rule applied: whether it is met, and what was found against what was asked."""
 
+    rule: str
     met: bool
     found: str
+    value: float | None = None
+    """The number that the rule looks at, where it looks at one and it could be had."""
+    least: float | None = None
+    """The value is to be at least this (an exact p: above it), or"""
+    most: float | None = None
+    """at most this."""

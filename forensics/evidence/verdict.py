@@ -1,146 +1,20 @@
-"""The verdict: decisions 1 to 8 of the house as rules, in the order in which they are read.
+"""The verdict: `derived` needs every rule of `DERIVED`, `independent` every rule of `INDEPENDENT` (see `rules`).
 
-`derived` needs every rule of `DERIVED`, `independent` every rule of `INDEPENDENT`; anything else is
-`inconclusive`, with the reason first. Every rule leaves one line in the grounds, met or not. The thresholds and
-the reason for each stand in `reference/thresholds.json`. Nothing here computes evidence.
+Anything else is `inconclusive`, with the reason first. Every rule leaves one line in the grounds, met or not, and one
+condition, from which `forensics explain` tells how far it was from turning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from forensics.evidence.considered import Considered, Ground
-from forensics.evidence.phrases import SPOKEN, because, grounds, groups_that_speak, reused_words, weight_words
+from forensics.evidence.phrases import because, grounds
+from forensics.evidence.rules import DERIVED, INDEPENDENT, MIXED, spread_wide, unresolved
 from forensics.evidence.scale import VerbalScale
 from forensics.evidence.thresholds import Thresholds
-from forensics.readings import Group, Sign, SignKind
-from forensics.records import Opinion, Relation, Verdict
-
-Rule = Callable[[Considered, Thresholds], Ground]
-
-
-def weight_for(case: Considered, at: Thresholds) -> Ground:
-    """Decision 2: fused log10 LR of at least 1.0 with its lower end above 0."""
-    asked = f"asked: at least {at.derived_log10_lr:g} with the lower end above 0"
-    if case.fused is None:
-        return Ground(met=False, found=f"weight: no calibrated probe could speak ({asked})")
-    met = case.fused.log10_lr >= at.derived_log10_lr and case.fused.lower > 0
-    return Ground(met=met, found=f"weight: {weight_words(case.fused)} ({asked})")
-
-
-def groups_for(case: Considered, at: Thresholds) -> Ground:
-    """Decision 2: at least two tensor groups speak for descent."""
-    speaking = groups_that_speak(case)
-    said = "; ".join(f"{voice.probe}: {voice.how}" for voice in case.voices) or "no probe of a tensor group"
-    found = (
-        f"tensor groups that speak: {', '.join(speaking) or 'none'} (asked: {at.derived_groups:g}; {said})"
-    )
-    return Ground(met=len(speaking) >= at.derived_groups, found=found)
-
-
-def layers_for(case: Considered, at: Thresholds) -> Ground:
-    """Decision 2: MLP or attention speaks in at least half of the layers."""
-    shares = [
-        (voice.layer_share, voice)
-        for voice in case.voices
-        if voice.group in {Group.MLP, Group.ATTENTION} and voice.speaks and voice.layer_share is not None
-    ]
-    asked = f"asked: {at.derived_layer_share:.0%} of the examined layers of MLP or attention"
-    if not shares:
-        return Ground(met=False, found=f"layers: neither MLP nor attention speaks by layers ({asked})")
-    share, voice = max(shares, key=lambda pair: pair[0])
-    found = f"layers: {voice.probe} above every comparable unrelated layer in {share:.0%} of them ({asked})"
-    return Ground(met=share >= at.derived_layer_share, found=found)
-
-
-def coverage_for(case: Considered, at: Thresholds) -> Ground:
-    """Decision 2: at least half of the suspect's parameters were recognised and read."""
-    return _coverage(case, at.derived_coverage)
-
-
-def controls_for(case: Considered, _: Thresholds) -> Ground:
-    """Decision 2: no control comes out derived."""
-    if case.derived_controls:
-        return Ground(met=False, found=f"controls that came out derived: {', '.join(case.derived_controls)}")
-    unread = f"; {case.unread_controls} could not be read" if case.unread_controls else ""
-    return Ground(met=True, found=f"controls: none came out derived{unread}")
-
-
-def signs_for(case: Considered, at: Thresholds) -> Ground:
-    """Decision 2: no unresolved sign of partial reuse or of shared initialisation alone."""
-    open_signs = unresolved(case, at)
-    if open_signs:
-        seen = "; ".join(f"{probe}: {sign.sign} ({sign.detail})" for probe, sign in open_signs)
-        return Ground(met=False, found=f"unresolved signs: {seen}")
-    return Ground(met=True, found="signs: no unresolved one of partial reuse or shared initialisation")
-
-
-def weight_against(case: Considered, at: Thresholds) -> Ground:
-    """Decision 3: fused log10 LR of at most −1.0 with its upper end below 0."""
-    asked = f"asked: at most {at.independent_log10_lr:g} with the upper end below 0"
-    if case.fused is None:
-        return Ground(met=False, found=f"weight: no calibrated probe could speak ({asked})")
-    met = case.fused.log10_lr <= at.independent_log10_lr and case.fused.upper < 0
-    return Ground(met=met, found=f"weight: {weight_words(case.fused)} ({asked})")
-
-
-def coverage_against(case: Considered, at: Thresholds) -> Ground:
-    """Decision 3: nearly all of the suspect was read, padded embeddings aside."""
-    asked, layers = at.independent_coverage, case.layer_coverage
-    if layers is not None and layers < asked:
-        found = (
-            f"coverage: {layers:.1%} of the layers and of whatever was not read (asked: at least {asked:.0%})"
-        )
-        return Ground(met=False, found=found)
-    return _coverage(case, asked)
-
-
-def groups_against(case: Considered, _: Thresholds) -> Ground:
-    """Decision 3, sharpened: MLP and attention were both measured, so a descent had a chance to be seen.
-
-    Without gates on one side MLPs have no counterpart; then attention alone is asked.
-    """
-    asked = {Group.ATTENTION, Group.MLP} if case.mlps_comparable else {Group.ATTENTION}
-    missing = sorted(SPOKEN.get(group, group.value) for group in asked - {v.group for v in case.voices})
-    return Ground(
-        met=not missing, found=f"tensor groups that could not be measured: {', '.join(missing) or 'none'}"
-    )
-
-
-def whole_against(case: Considered, _: Thresholds) -> Ground:
-    """Decision 3, sharpened: no second set of weights lies unread in the suspect's folder."""
-    found = f"weights in the suspect's folder that were not read: {', '.join(case.other_weights) or 'none'}"
-    return Ground(met=not case.other_weights, found=found)
-
-
-def exact_against(case: Considered, at: Thresholds) -> Ground:
-    """Decision 3: no exact test contradicts independence, uncorrected."""
-    if case.smallest_p is None:
-        return Ground(met=True, found="exact tests: none could be made")
-    found = f"smallest exact p {case.smallest_p:.2g} (asked: above {at.independent_exact_p:g}){reused_words(case)}"
-    return Ground(met=case.smallest_p > at.independent_exact_p, found=found)
-
-
-def tampering_against(case: Considered, _: Thresholds) -> Ground:
-    """Decision 3: no sign that weights were altered so as to hide their origin."""
-    seen = [f"{probe}: {sign.detail}" for probe, sign in case.signs if sign.sign is SignKind.TAMPERING]
-    return Ground(met=not seen, found=f"signs of tampering: {'; '.join(seen) or 'none'}")
-
-
-DERIVED: tuple[Rule, ...] = (weight_for, groups_for, layers_for, coverage_for, controls_for, signs_for)
-INDEPENDENT: tuple[Rule, ...] = (
-    weight_against,
-    coverage_against,
-    groups_against,
-    whole_against,
-    exact_against,
-    tampering_against,
-)
-
-MIXED = Sign(
-    sign=SignKind.PARTIAL_REUSE,
-    detail="one speaks for descent, the other was measured and does not",
-)
+from forensics.readings import Group, SignKind
+from forensics.records import Condition, Opinion, Relation, Toward, Verdict
 
 NOT_MEANING: dict[Verdict, str] = {
     "derived": (
@@ -153,38 +27,6 @@ NOT_MEANING: dict[Verdict, str] = {
     ),
     "inconclusive": "This is a finding neither of descent nor of independence.",
 }
-
-
-def unresolved(case: Considered, at: Thresholds) -> tuple[tuple[str, Sign], ...]:
-    """Signs of partial reuse or shared initialisation that nothing in the case explains away.
-
-    Shared initialisation is answered by trained gains and biases that all agree, for these carry least of it; biases
-    alone do not answer, since two trainings of a GPT-2 from one initialisation agree in them at 1e-8. Agreement of
-    weights alone, however strong, does not answer it: how far two trainings of a large model from one initialisation
-    agree is not known. Partial reuse is answered by MLP and attention both speaking in enough layers; where one of
-    the two speaks and the other was measured and does not, that is its sign.
-    """
-    speaking = {voice.group for voice in case.voices if voice.speaks}
-    trained = [voice.speaks for voice in case.voices if voice.group is Group.NORM_AND_BIAS]
-    answered = {
-        SignKind.SHARED_INITIALISATION: bool(trained) and all(trained),
-        SignKind.PARTIAL_REUSE: {Group.MLP, Group.ATTENTION} <= _wide(case, at),
-        SignKind.TAMPERING: True,  # restrains `independent` only
-    }
-    unanswered = tuple((probe, sign) for probe, sign in case.signs if not answered[sign.sign])
-    heard = {voice.group for voice in case.voices} & {Group.MLP, Group.ATTENTION}
-    if len(heard) == 2 and len(heard & speaking) == 1:
-        return (*unanswered, ("MLP against attention", MIXED))
-    return unanswered
-
-
-def _wide(case: Considered, at: Thresholds) -> set[Group]:
-    """Groups that speak through readings above every comparable unrelated layer in enough of their layers."""
-    return {
-        voice.group
-        for voice in case.voices
-        if voice.speaks and voice.layer_share is not None and voice.layer_share >= at.derived_layer_share
-    }
 
 
 def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
@@ -208,6 +50,7 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
         verdict=verdict,
         relation=_relation(case, at, verdict),
         grounds=grounds(case, for_it, against),
+        conditions=(*_conditions("derived", for_it), *_conditions("independent", against)),
         band="not stated" if fused is None else scale.band(fused.log10_lr),
         because=because(case, at, verdict, for_it, against),
         not_meaning=NOT_MEANING[verdict],
@@ -215,6 +58,16 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
         contributions=() if fused is None else fused.contributions,
         population=case.population,
         cllr=None if fused is None else fused.cllr,
+    )
+
+
+def _conditions(toward: Toward, applied: Sequence[Ground]) -> tuple[Condition, ...]:
+    """The rules as they were applied, for the record."""
+    return tuple(
+        Condition(
+            toward=toward, rule=g.rule, met=g.met, found=g.found, value=g.value, least=g.least, most=g.most
+        )
+        for g in applied
     )
 
 
@@ -231,7 +84,7 @@ def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
     open_signs = unresolved(case, at)
     open_kinds = {sign.sign for _, sign in open_signs}
     mixed = any(sign is MIXED for _, sign in open_signs)
-    if verdict == "inconclusive" and mixed and {Group.MLP, Group.ATTENTION} & _wide(case, at):
+    if verdict == "inconclusive" and mixed and {Group.MLP, Group.ATTENTION} & spread_wide(case, at):
         return "partial-reuse"
     altered = any(sign.sign is SignKind.TAMPERING for _, sign in case.signs)
     if verdict == "inconclusive" and SignKind.SHARED_INITIALISATION in open_kinds and not altered:
@@ -239,11 +92,3 @@ def _relation(case: Considered, at: Thresholds, verdict: Verdict) -> Relation:
     if verdict == "inconclusive" and SignKind.PARTIAL_REUSE in open_kinds:
         return "partial-reuse"
     return "undetermined"
-
-
-def _coverage(case: Considered, asked: float) -> Ground:
-    """Share of the suspect's parameters that was recognised and read."""
-    if case.coverage is None:
-        return Ground(met=False, found=f"coverage: unknown (asked: at least {asked:.0%})")
-    found = f"coverage: {case.coverage:.1%} of the suspect's parameters read (asked: at least {asked:.0%})"
-    return Ground(met=case.coverage >= asked, found=found)
