@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "probes": probes,
         "sketch": sketch,
         "inspect": inspect,
+        "calibrate": calibrate,
     }
     try:
         return commands[given.command](given)
@@ -93,6 +94,7 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
         quick=getattr(given, "quick", False),
         token_env=given.hub_token_env,
         remember=None if no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
+        calibrations=_brought(getattr(given, "calibration", [])),
         case_id=getattr(given, "case_id", "")[:200],
         only_bundled=given.only_bundled,
         generated_at=_generated_at(),
@@ -101,6 +103,12 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
         if subject.hub:
             _say(f"note: {_visible(subject.hub)} is no path here; the hub is asked for it")
     return request
+
+
+def _brought(files: list[str]) -> tuple[Mapping[str, object], ...]:
+    from forensics.calibrating.brought import read_calibrations
+
+    return read_calibrations(files)
 
 
 def _prompts(path: str) -> str:
@@ -282,6 +290,21 @@ def sketch(given: argparse.Namespace) -> int:
         book, problems = sketch_checkpoint(_request(given, given.path), registry, Path(given.out), watch)
     _warn(problems)
     _print(f"{given.out}: {len(book.sketches)} sketches, {Path(given.out).stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def calibrate(given: argparse.Namespace) -> int:
+    """Measures a list of labelled pairs and writes what the probes' readings are worth."""
+    from forensics.calibrating.command import calibrated
+    from forensics.progress import Watching
+    from forensics.registry import Registry
+
+    registry = Registry.load(only_bundled=given.only_bundled)
+    _warn(registry.problems)
+    with Watching() as watch:
+        lines = calibrated(given, registry, watch, lambda line: _say(_visible(line)))
+    for line in lines:
+        _print(_visible(line))
     return 0
 
 
