@@ -164,6 +164,11 @@ def investigate(given: argparse.Namespace) -> int:
         record = casefiles.write_record(folder, done, request)
     _print(record.decode().rstrip("\n") if given.json else _summary(done.dossier))
     _warn((*done.notes, *done.dossier.problems))
+    weighed = {population.id for population in done.dossier.environment.populations}
+    for unused in [str(c["id"]) for c in request.calibrations if c["id"] not in weighed]:
+        _say(
+            f"note: {_visible(unused)} weighed nothing: no probe that it knows, in the version it knows, gave a reading"
+        )
     _tell_fetched(done.fetched)
     with casefiles.writing(folder):
         warnings = casefiles.render(folder, done, record)

@@ -52,6 +52,8 @@ def calibrated(given: Given, registry: Registry, watch: Watch, say: Say) -> list
     measured = measure(listed, Path(given.work), request, registry, watch, say)
     if measured.quick:
         say(f"a first look suffices for {', '.join(measured.offered) or 'no probe'}")
+        for probe, why in measured.insufficient.items():
+            say(f"a first look does not suffice for {probe}: {why}")
     _tell_left_out(measured.left_out, say)
     content = content_of(listed, measured, out.stem)
     try:

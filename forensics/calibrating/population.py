@@ -29,15 +29,21 @@ CORRELATION = Transform(kind="atanh", low=-0.99, high=0.99)
 """For readings within [−1, 1]: correlations, and rates that behave like one."""
 
 
-def content_of(listed: PairList, measured: Measured, name: str) -> dict[str, Any]:
+def content_of(listed: PairList, measured: Measured, name: str, *, draws: int = DRAWS) -> dict[str, Any]:
     """The whole file under the id that begins with `name`. CaseError where no probe can be calibrated."""
     probes = sorted(measured.offered)
     rows = _rows(measured, probes)
     digest = rows_digest(probes, rows)
+    known = load_reference().calibrations
     table = {
-        "probes": {p: _transform(p, [row[7][k] for row in rows]).as_json() for k, p in enumerate(probes)},
+        "probes": {
+            p: known[p].transform.as_json()
+            if p in known
+            else _transform([row[7][k] for row in rows]).as_json()
+            for k, p in enumerate(probes)
+        },
         "seed": SEED,
-        "draws": DRAWS,
+        "draws": draws,
         "columns": list(COLUMNS),
         "rows": rows,
     }
@@ -89,11 +95,8 @@ def _number(found: Any) -> float | None:
     return rounded(found, 5)
 
 
-def _transform(probe: str, readings: Sequence[float | None]) -> Transform:
-    """That of the bundled calibration; of other probes by the range of what they read."""
-    known = load_reference().calibrations.get(probe)
-    if known is not None:
-        return known.transform
+def _transform(readings: Sequence[float | None]) -> Transform:
+    """By the range of what a probe reads, where no bundled calibration says which."""
     values = [value for value in readings if value is not None] or [0.0]
     low, high = min(values), max(values)
     if low >= -1.0 and high <= 1.0:
@@ -108,15 +111,23 @@ def _calibrations(table: ReferenceTable, measured: Measured) -> tuple[list[dict[
     for probe in table.probes:
         rows = table.select([probe])
         sides = [int(np.unique(rows.families[side]).size) for side in (rows.derived, ~rows.derived)]
-        entry = fitted(table, probe, seed=SEED, draws=DRAWS) if min(sides) >= least else None
+        entry = fitted(table, probe, seed=table.seed, draws=table.draws) if min(sides) >= least else None
         if entry is None:
             refused[probe] = (
                 f"it answered for derived pairs of {sides[0]} and unrelated pairs of {sides[1]} independent families; "
-                f"{least} of each are needed"
+                f"{least} of each are needed{_silence(measured, probe)}"
             )
         else:
             entries.append({**entry, **_instrument(measured.offered[probe])})
     return entries, refused
+
+
+def _silence(measured: Measured, probe: str) -> str:
+    """What a probe said most often instead of a reading."""
+    said = Counter(str(line.readings.get(probe, {}).get("none", ""))[:200] for line in measured.lines)
+    del said[""]
+    most = said.most_common(1)
+    return f" ({most[0][1]} pairs: {most[0][0]})" if most else ""
 
 
 def _instrument(offered: Offered) -> dict[str, str]:
