@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure_pairs import bench_for, measured
-from benchmarks.reference_file import calibration, edges_for, rounded, validation, write
+from forensics.calibrating.reference_file import fitted, rounded, validation, write
 from forensics.evidence.assessment import Assessed, assess
 from forensics.evidence.fusion import choose
 from forensics.evidence.population import COLUMNS, ReferenceTable, rows_digest, table_from_json
@@ -141,14 +141,10 @@ def _calibrated(table: ReferenceTable, probe: str) -> dict[str, Any] | None:
     """One probe alone; None where it is calibrated elsewhere or the zoo cannot carry it."""
     if probe in CALIBRATED_ELSEWHERE:
         return None
-    rows = table.select([probe])
-    assessed = assess(rows, seed=SEED, draws=DRAWS)
-    if assessed is None:
+    entry = fitted(table, probe, seed=SEED, draws=DRAWS)
+    if entry is None:
         print(f"{probe}: too few families, left without a calibration", flush=True)
-        return None
-    k = table.probes.index(probe)
-    readings = table.readings[np.isfinite(table.readings[:, k]), k]
-    return calibration(probe, table.transforms[k], assessed, readings, rows.derived, edges_for(readings))
+    return entry
 
 
 def strata(table: ReferenceTable, probes: Sequence[str], assessed: Assessed) -> dict[str, dict[str, Any]]:

@@ -7,9 +7,8 @@ alignment room's sources, so that a changed probe is measured anew and an interr
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -18,13 +17,11 @@ from typing import Any
 
 from forensics import sketches
 from forensics.alignment import __file__ as alignment_file
+from forensics.calibrating.measured import Reading, add_line, failed, lines_of, reading
 from forensics.checkpoint import open_checkpoint
 from forensics.probe import Abstain, Sketch, SketchProbe
 from forensics.reading import read
-from forensics.readings import Measurement
 from forensics.registry import Registry
-
-Reading = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +52,9 @@ def bench_for(zoo: Path, cache: Path, ids: Sequence[str] = ()) -> Bench:
     for name in sorted(offered):
         source.update(f"{name} {offered[name].origin.sha256} {offered[name].probe.parameters()}\n".encode())
     core = Path(alignment_file).parent.parent
-    rooms = [p for p in core.rglob("*.py") if not {"evidence", "report", "testing"} & set(p.parts)]
+    rooms = [
+        p for p in core.rglob("*.py") if not {"calibrating", "evidence", "report", "testing"} & set(p.parts)
+    ]
     for file in [*sorted(rooms), zoo / "manifest.json"]:  # a changed reader or a rebuilt zoo is measured anew
         source.update(file.read_bytes())
     folder = cache / source.hexdigest()[:16]
@@ -85,61 +84,32 @@ def _reading(probe: SketchProbe, suspect: Sketch, candidate: Sketch) -> Reading:
     """A reading or the reason for none; a probe that breaks is reported, not hidden."""
     for sketch in (suspect, candidate):
         if sketch.absent is not None:
-            return {"none": f"{sketch.absent.kind}: {sketch.absent.detail}"}
+            return reading(sketch.absent)
     try:
-        measured = probe.compare(suspect, candidate)
+        return reading(probe.compare(suspect, candidate))
     except Abstain as answer:
-        return {"none": f"abstention: {answer.detail}"}
+        return reading(answer.recorded())
     except Exception as error:  # noqa: BLE001 - one broken pair must not end an hour's run; it is counted and shown
         return {"none": f"failure: {type(error).__name__}: {error}"}
-    return _kept(measured)
-
-
-def _kept(measured: Measurement) -> Reading:
-    """What the reference table and its makers need of a measurement."""
-    layers = [layer for layer in measured.layers if layer is not None]
-    return {
-        "value": measured.value,
-        "group": measured.group.value if measured.group else None,
-        "layers": list(measured.layers),
-        "peak": max(layers) if layers else None,
-        "p": measured.exact.p if measured.exact else None,
-        "signs": [sign.sign.value for sign in measured.signs],
-    }
 
 
 def measured(bench: Bench, pairs: Sequence[Mapping[str, str]], jobs: int) -> list[dict[str, Any]]:
     """Every pair with its readings, in the order given; what was measured before is read back."""
     store = bench.cache / "readings.jsonl"
-    done = {(line["suspect"], line["candidate"]): line for line in _lines(store)}
+    done = {(line["suspect"], line["candidate"]): line for line in lines_of(store)}
     missing = [pair for pair in pairs if (pair["suspect"], pair["candidate"]) not in done]
     names = sorted({pair[side] for pair in missing for side in ("suspect", "candidate")})
     os.environ["OMP_NUM_THREADS"] = "1"  # the jobs share the processor
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, store.open("a") as out:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         for number, name in enumerate(pool.map(sketch_one, [bench] * len(names), names), 1):
             print(f"sketched {number}/{len(names)} {name}", flush=True)
         for number, line in enumerate(pool.map(compare_one, [bench] * len(missing), missing, chunksize=4), 1):
             done[line["suspect"], line["candidate"]] = line
-            out.write(json.dumps(line, allow_nan=False) + "\n")
-            out.flush()
+            add_line(store, line)
             if number % 50 == 0 or number == len(missing):
                 print(f"compared {number}/{len(missing)}", flush=True)
-    broken = sorted({p for line in done.values() for p, r in line["readings"].items() if _failed(r)})
+    broken = sorted({p for line in done.values() for p, r in line["readings"].items() if failed(r)})
     if broken:
         raise SystemExit(f"probes that broke on some pair, so nothing is fitted: {', '.join(broken)}")
     # Labels come from the manifest at hand, readings from the store.
     return [{**done[pair["suspect"], pair["candidate"]], **pair} for pair in pairs]
-
-
-def _failed(reading: Reading) -> bool:
-    """Whether a probe broke, rather than abstained."""
-    return str(reading.get("none", "")).startswith("failure")
-
-
-def _lines(store: Path) -> Iterator[dict[str, Any]]:
-    """Whole lines; the last may have been cut off by an interruption."""
-    for text in store.read_text().splitlines() if store.exists() else ():
-        try:
-            yield json.loads(text)
-        except json.JSONDecodeError:
-            print(f"{store}: dropped a line that was cut off", flush=True)

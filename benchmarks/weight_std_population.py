@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reference_file import calibration, rounded, validation, write
+from forensics.calibrating.reference_file import calibration, rounded, validation, write
 from forensics.evidence.assessment import Assessed, assess
 from forensics.evidence.fitting import Rows
 from forensics.evidence.statistics import Array

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _sketch(commands)
     _inspect(commands)
     _explain(commands)
+    _calibrate(commands)
     return top
 
 
@@ -131,6 +132,10 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a first look: read only norms, biases, some embedding rows and a few layers, of a hub's files by ranges; "
         "concludes nothing",
     )  # fmt: skip
+    command.add_argument(
+        "--calibration", metavar="FILE", action="append", default=[],
+        help="weigh the probes that this file calibrates by it, and not by the bundled references; may be repeated",
+    )  # fmt: skip
     _adapted(command)
     _hub(command)
     _choice(command)
@@ -208,6 +213,44 @@ def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     command.add_argument("dossier", metavar="DOSSIER", help="a dossier.json")
     command.add_argument("candidate", metavar="CANDIDATE", help="its label, as the dossier names it")
+
+
+def _calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "calibrate",
+        help="learn from labelled pairs of real checkpoints what the probes' readings are worth",
+        description="Sketches every checkpoint of a list of labelled pairs, compares every pair, and writes what each "
+        "probe's readings are worth as a file for `forensics investigate --calibration`. Goes on where it was "
+        "interrupted. Needs 11 independent families for a probe to get a weight.",
+        epilog=EXIT,
+    )
+    command.add_argument(
+        "--pairs", required=True, metavar="FILE",
+        help="the list (docs/calibrating.md), with paths relative to it or hub ids; `bundled` for the reviewed list of "
+        "public models that comes with the package",
+    )  # fmt: skip
+    command.add_argument(
+        "--out",
+        metavar="FILE",
+        type=_named,
+        default="calibration.json",
+        help="what to write (default: %(default)s)",
+    )
+    command.add_argument(
+        "--work", metavar="DIR", type=_named, default="forensics-calibration",
+        help="where sketches and readings are kept (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--probes", nargs="+", metavar="ID", default=[],
+        help="only these probes (default: all that have a calibration, and those of installed plugins)",
+    )  # fmt: skip
+    command.add_argument(
+        "--quick", "--remote", action="store_true",
+        help="read only what a first look reads, of a hub's files by ranges; calibrates the probes whose first look "
+        "reads all that they read",
+    )  # fmt: skip
+    _hub(command)
+    _shared(command)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

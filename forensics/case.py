@@ -78,6 +78,8 @@ class Request:
     """None to read everything and keep nothing."""
     token_env: str = ""
     """Environment variable that holds a token for the hub that HF_ENDPOINT names; empty for none."""
+    calibrations: tuple[Mapping[str, object], ...] = ()
+    """Contents of calibration files that the examiner brings to this case (`forensics.calibrating.brought`)."""
     case_id: str = ""
     only_bundled: bool = False
     generated_at: str | None = None

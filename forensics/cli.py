@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "sketch": sketch,
         "inspect": inspect,
         "explain": explain,
+        "calibrate": calibrate,
     }
     try:
         return commands[given.command](given)
@@ -94,6 +95,7 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
         quick=getattr(given, "quick", False),
         token_env=given.hub_token_env,
         remember=None if no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
+        calibrations=_brought(getattr(given, "calibration", [])),
         case_id=getattr(given, "case_id", "")[:200],
         only_bundled=given.only_bundled,
         generated_at=_generated_at(),
@@ -102,6 +104,12 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
         if subject.hub:
             _say(f"note: {_visible(subject.hub)} is no path here; the hub is asked for it")
     return request
+
+
+def _brought(files: list[str]) -> tuple[Mapping[str, object], ...]:
+    from forensics.calibrating.brought import read_calibrations
+
+    return read_calibrations(files)
 
 
 def _prompts(path: str) -> str:
@@ -157,6 +165,11 @@ def investigate(given: argparse.Namespace) -> int:
         record = casefiles.write_record(folder, done, request)
     _print(record.decode().rstrip("\n") if given.json else _summary(done.dossier))
     _warn((*done.notes, *done.dossier.problems))
+    weighed = {population.id for population in done.dossier.environment.populations}
+    for unused in [str(c["id"]) for c in request.calibrations if c["id"] not in weighed]:
+        _say(
+            f"note: {_visible(unused)} weighed nothing: no probe that it knows, in the version it knows, gave a reading"
+        )
     _tell_fetched(done.fetched)
     with casefiles.writing(folder):
         warnings = casefiles.render(folder, done, record)
@@ -297,6 +310,21 @@ def sketch(given: argparse.Namespace) -> int:
         book, problems = sketch_checkpoint(_request(given, given.path), registry, Path(given.out), watch)
     _warn(problems)
     _print(f"{given.out}: {len(book.sketches)} sketches, {Path(given.out).stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def calibrate(given: argparse.Namespace) -> int:
+    """Measures a list of labelled pairs and writes what the probes' readings are worth."""
+    from forensics.calibrating.command import calibrated
+    from forensics.progress import Watching
+    from forensics.registry import Registry
+
+    registry = Registry.load(only_bundled=given.only_bundled)
+    _warn(registry.problems)
+    with Watching() as watch:
+        lines = calibrated(given, registry, watch, lambda line: _say(_visible(line)))
+    for line in lines:
+        _print(_visible(line))
     return 0
 
 

@@ -72,7 +72,7 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
     registry.problems += [
         Problem(where="calibrations", code="PLUGIN_FAILED", message=e.message) for e in refused
     ]
-    reference = weighing.load_reference(offered_references)
+    reference = weighing.load_reference(offered_references, request.calibrations)
     told = _Told(registry, watch or Silence())
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
         errands = Errands(request=request, hub=Repositories(token_env=request.token_env))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from forensics.records import Origin
 
-APART = ("evidence", "plugins", "report", "templates", "testing")
+APART = ("calibrating", "evidence", "plugins", "report", "templates", "testing")
 """Rooms that take no part in a sketch; a plugin's own digest stands in its origin."""
 LIBRARIES = ("gguf", "numpy", "scipy", "scikit-learn", "tokenizers", "torch", "transformers")
 

@@ -66,6 +66,8 @@ class Calibration:
     highest: float
     """Range of the reference readings; outside it a weight is an extrapolation."""
     histogram: Histogram
+    version: str = ""
+    """Version of the probe whose readings it was fitted on, where that is said; no other is weighed by it."""
 
     def outside(self, reading: float) -> bool:
         """Whether no reference pair of either kind reached so far in this direction."""
@@ -134,6 +136,7 @@ def _read(found: Mapping[str, Any], population: str) -> Calibration:
     return Calibration(
         probe=str(found["probe"]),
         population=population,
+        version=str(found.get("version", "")),
         transform=Transform.from_json(found["transform"]),
         bounds=Bounds(lower=float(found["bounds"][0]), upper=float(found["bounds"][1])),
         replicas=np.asarray(found["replicas"], dtype=np.float64).reshape(-1, 2),

@@ -45,9 +45,23 @@ def bundled() -> list[Mapping[str, Any]]:
     return [content for content in found if content.get("schema") == SCHEMA]
 
 
-def load_reference(extra: Iterable[Mapping[str, Any]] = ()) -> Reference:
-    """Bundled reference files and those that plugins offer; PluginError where any is malformed or doubled."""
-    return assemble([*bundled(), *extra])
+def load_reference(
+    extra: Iterable[Mapping[str, Any]] = (), brought: Iterable[Mapping[str, Any]] = ()
+) -> Reference:
+    """Bundled reference files and those that plugins offer; PluginError where any is malformed or doubled.
+
+    For the probes that they calibrate, files `brought` by the examiner go before both.
+    """
+    brought = tuple(brought)
+    covered = {str(entry.get("probe")) for content in brought for entry in _listed(content, "calibrations")}
+    kept = [
+        {
+            **content,
+            "calibrations": [e for e in _listed(content, "calibrations") if e.get("probe") not in covered],
+        }
+        for content in (*bundled(), *extra)
+    ]
+    return assemble([*kept, *brought])
 
 
 def accepted(offered: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[PluginError]]:

@@ -73,6 +73,7 @@ def _weighed(finding: Finding, reference: Reference) -> Finding:
     """The finding with weight and background, where its probe is calibrated and gave a reading."""
     calibration = reference.calibrations.get(finding.probe.id)
     known = _is_the_instrument(finding, reference)
+    known = known and (calibration is None or calibration.version in {"", finding.probe.version})
     if calibration is None or not known or not isinstance(finding.outcome, Measurement):
         return replace(finding, weight=None, background=None)
     description = _named(reference.populations[calibration.population])

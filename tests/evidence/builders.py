@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reference_file import calibration, edges_for
+from forensics.calibrating.reference_file import calibration, edges_for
 from forensics.evidence.assessment import assess
 from forensics.evidence.library import Reference, assemble
 from forensics.evidence.population import COLUMNS, ReferenceTable, rows_digest, table_from_json

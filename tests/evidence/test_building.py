@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import calibrate, weight_std_population
-from benchmarks.reference_file import edges_for, write
+from forensics.calibrating.reference_file import edges_for, write
 from forensics.evidence.assessment import assess
 from forensics.evidence.library import assemble
 from forensics.evidence.population import COLUMNS

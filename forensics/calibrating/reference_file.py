@@ -1,4 +1,4 @@
-"""Writes reference files: fits as rounded numbers, one row per line, the same bytes for the same rows."""
+"""Fits one probe and writes reference files: rounded numbers, one row per line, the same bytes for the same rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from forensics.evidence.assessment import Assessed
+from forensics.evidence.assessment import Assessed, assess
+from forensics.evidence.population import ReferenceTable
 from forensics.evidence.statistics import Array, Truth
 from forensics.evidence.transforms import Transform
 
@@ -83,6 +84,17 @@ def calibration(
         "histogram": histogram(readings, derived, edges),
         "replicas": [[rounded(r.intercept, 4), rounded(r.slopes[0], 4)] for r in assessed.replicas],
     }
+
+
+def fitted(table: ReferenceTable, probe: str, *, seed: int, draws: int) -> dict[str, Any] | None:
+    """The entry of one probe alone; None where the table's pairs cannot carry one."""
+    rows = table.select([probe])
+    assessed = assess(rows, seed=seed, draws=draws) if rows.derived.size else None
+    if assessed is None:
+        return None
+    k = table.probes.index(probe)
+    readings = table.readings[np.isfinite(table.readings[:, k]), k]
+    return calibration(probe, table.transforms[k], assessed, readings, rows.derived, edges_for(readings))
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
