@@ -130,6 +130,11 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a first look: read only norms, biases, some embedding rows and a few layers, of a hub's files by ranges; "
         "concludes nothing",
     )  # fmt: skip
+    command.add_argument(
+        "--self-test", action="store_true",
+        help="make twins of the first candidate that is read from weights, in memory (noise, re-ordered, rotated, "
+        "rounded), and certify what every probe says of them; about as long again as reading it for each of 8 twins",
+    )  # fmt: skip
     _adapted(command)
     _hub(command)
     _choice(command)

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from forensics.certificates import Certificate
 from forensics.readings import STRICT, Exact, Outcome, Scalar, Table
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
-    "Architecture", "Case", "Contribution", "Dossier", "Environment", "FileSeen", "Finding", "Opinion", "Origin",
+    "Architecture", "Case", "Certificate", "Contribution", "Dossier", "Environment", "FileSeen", "Finding", "Opinion", "Origin",
     "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
@@ -225,6 +226,8 @@ class Dossier:
     opinions: tuple[Opinion, ...]
     controls: tuple[Opinion, ...] = ()
     problems: tuple[Problem, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    """Self-tests of this case; none without `--self-test`."""
     environment: Environment
 
     __pydantic_config__: ClassVar[Any] = STRICT

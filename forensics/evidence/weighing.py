@@ -38,20 +38,21 @@ class Weighed:
 
 
 def weigh(
-    findings: Sequence[Finding], subjects: Sequence[Subject], case: Case, reference: Reference
+    findings: Sequence[Finding], subjects: Sequence[Subject], case: Case, reference: Reference, cried: tuple[str, ...] = ()
 ) -> Weighed:
     """Weighs every finding and concludes on every candidate and control.
 
+    `cried` are the self-test's alarms: instruments that took noise for a candidate let nothing be concluded.
     Controls are judged first, because a control that comes out derived withdraws `derived` from candidates.
     """
     weighed = [_weighed(finding, reference) for finding in enter_exact(findings)]
     exact = combined(weighed, (*case.candidates, *case.controls))
     controls = tuple(
-        _opinion(label, weighed, subjects, reference, (), exact.get(label)) for label in case.controls
+        _opinion(label, weighed, subjects, reference, (), exact.get(label), cried) for label in case.controls
     )
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
     opinions = tuple(
-        _opinion(label, weighed, subjects, reference, alarms, exact.get(label)) for label in case.candidates
+        _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried) for label in case.candidates
     )
     return Weighed(
         findings=tuple(weighed),
@@ -93,6 +94,7 @@ def _opinion(
     reference: Reference,
     alarms: tuple[str, ...],
     pooled: Exact | None,
+    cried: tuple[str, ...],
 ) -> Opinion:
     """What follows for one candidate or control from its findings."""
     own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
@@ -121,7 +123,7 @@ def _opinion(
         mlps_comparable=_mlps_comparable(suspect, examined),
         derived_controls=alarms,
         unread_controls=sum(s.role == "control" and s.form == "unreadable" for s in subjects),
-        withheld=withheld(suspect, examined, _coverage(suspect)),
+        withheld=withheld(suspect, examined, _coverage(suspect), cried),
         population=population,
         remarks=remarks,
     )
