@@ -40,7 +40,9 @@ def certify(
 
 
 def _certificate(gatherer: Gatherer, chosen: Read, reference: Reference) -> Certificate:
-    put = [i for i in gatherer.sketching() if i not in chosen.absent and _is_put(gatherer.offered[i], reference)]
+    put = [
+        i for i in gatherer.sketching() if i not in chosen.absent and _is_put(gatherer.offered[i], reference)
+    ]
     heard, not_made = _heard(gatherer, chosen, put)
     twins = tuple(
         _judged(heard.get(k.name, {}), not_made.get(k.name, ""), k.name, gatherer.offered, put, reference)
@@ -63,7 +65,7 @@ def _is_put(offered: Offered, reference: Reference) -> bool:
     )
 
 
-def _judged(  # noqa: PLR0913 - all that a judgement takes
+def _judged(
     outcomes: Mapping[str, Outcome],
     not_made: str,
     name: str,
@@ -83,9 +85,7 @@ def _judged(  # noqa: PLR0913 - all that a judgement takes
         known = one.standard and versions.get(probe) in {None, one.probe.version}
         outcome = outcomes.get(probe, silent)
         blind = tuple(one.probe.blind_to)
-        tests.append(
-            tested(probe, outcome, twin, blind_to=blind, reference=reference, calibrated=known)
-        )
+        tests.append(tested(probe, outcome, twin, blind_to=blind, reference=reference, calibrated=known))
     return replace(twin, tests=tuple(tests))
 
 

@@ -16,8 +16,8 @@ from forensics.readings import STRICT, Exact, Outcome, Scalar, Table
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
-    "Architecture", "Case", "Certificate", "Contribution", "Dossier", "Environment", "FileSeen", "Finding", "Opinion", "Origin",
-    "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool", "Unexamined", "Verdict", "Weight",
+    "Architecture", "Case", "Certificate", "Contribution", "Dossier", "Environment", "FileSeen", "Finding", "Opinion",
+    "Origin", "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
 Verdict: TypeAlias = Literal["derived", "independent", "inconclusive"]

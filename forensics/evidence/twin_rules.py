@@ -18,7 +18,13 @@ def judged_probes(reference: Reference) -> frozenset[str]:
 
 
 def tested(
-    probe: str, outcome: Outcome, twin: Twin, *, blind_to: Sequence[str], reference: Reference, calibrated: bool
+    probe: str,
+    outcome: Outcome,
+    twin: Twin,
+    *,
+    blind_to: Sequence[str],
+    reference: Reference,
+    calibrated: bool,
 ) -> Tested:
     """A probe's answer on one twin. `calibrated`: it is the instrument that the reference was read with.
 
@@ -26,13 +32,11 @@ def tested(
     every comparable unrelated pair's. Kin must be seen. Noise must not be, nor reach the p-value that
     keeps `independent` away.
     """
-    match outcome:
-        case Abstention():
-            return Tested(probe=probe, answer="abstained", detail=outcome.detail[:TOLD])
-        case Failure():
-            return Tested(probe=probe, answer="failed", detail=f"{outcome.error}: {outcome.detail}"[:TOLD])
-        case Measurement():
-            seen, detail = _seen(probe, outcome, reference, calibrated=calibrated)
+    if isinstance(outcome, Abstention):
+        return Tested(probe=probe, answer="abstained", detail=outcome.detail[:TOLD])
+    if isinstance(outcome, Failure):
+        return Tested(probe=probe, answer="failed", detail=f"{outcome.error}: {outcome.detail}"[:TOLD])
+    seen, detail = _seen(probe, outcome, reference, calibrated=calibrated)
     p = None if outcome.exact is None else outcome.exact.p
     low = p is not None and p <= reference.thresholds.independent_exact_p
     right = bool(seen) if twin.kin else not seen and not low

@@ -38,7 +38,11 @@ class Weighed:
 
 
 def weigh(
-    findings: Sequence[Finding], subjects: Sequence[Subject], case: Case, reference: Reference, cried: tuple[str, ...] = ()
+    findings: Sequence[Finding],
+    subjects: Sequence[Subject],
+    case: Case,
+    reference: Reference,
+    cried: tuple[str, ...] = (),
 ) -> Weighed:
     """Weighs every finding and concludes on every candidate and control.
 
@@ -52,7 +56,8 @@ def weigh(
     )
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
     opinions = tuple(
-        _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried) for label in case.candidates
+        _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried)
+        for label in case.candidates
     )
     return Weighed(
         findings=tuple(weighed),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.readings import Measurement
 from forensics.records import Dossier
-from forensics.report import numbers, view
+from forensics.report import numbers, self_test, view
 from forensics.report.chapters import Chapter, chapters
 from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
@@ -104,6 +104,7 @@ def _environment() -> Environment:
     environment.globals.update(
         numbers=numbers,
         view=view,
+        self_test=self_test,
         grid=grid,
         find_chapter=_find_chapter,
         ROWS=view.ROWS,

@@ -12,6 +12,7 @@ from forensics.records import Dossier
 from forensics.report import view
 from forensics.report.display import display
 from forensics.report.plain import Writer, plain
+from forensics.report.self_test import headlines
 from forensics.report.story import tell
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def summary_table(dossier: Dossier) -> Table:
     from rich.text import Text
 
     table = Table(title=Text(plain(view.question(dossier))), title_justify="left", show_lines=True)
+    table.caption = Text(plain("\n".join(headlines(dossier)))) if dossier.certificates else None
     table.add_column("", no_wrap=True)
     table.add_column("Compared with", overflow="fold", max_width=40)
     table.add_column("Opinion", overflow="fold")
@@ -61,6 +63,9 @@ def summary_text(dossier: Dossier) -> str:
         writer.pair("because", opinion.because)
         for glimpse in view.glimpses(dossier, opinion):
             writer.pair("reading", glimpse)
+    for line in headlines(dossier):
+        writer.gap()
+        writer.item(line, bullet="")
     if not dossier.opinions:
         writer.paragraph("The record holds no opinion.")
     return writer.text()

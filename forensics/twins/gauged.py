@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.alignment.gauge_draws import SPREAD, head_orders, random_orders
-from forensics.alignment.gauges import Floats, Place, Space, axes_of, known, norm_before, reorder, rescale, sizes
+from forensics.alignment.gauges import (
+    Floats,
+    Place,
+    Space,
+    axes_of,
+    known,
+    norm_before,
+    reorder,
+    rescale,
+    sizes,
+)
 from forensics.errors import ForensicsError
 from forensics.twins.rotation import Rotation
 
@@ -59,7 +69,9 @@ class Gauged:
         if "rotate-residual" in self.gauges:
             there = sorted({spec.role for spec in self.checkpoint.specs} & NO_ROTATION)
             if there:
-                raise ForensicsError(f"a rotation of the residual stream is no symmetry beside {', '.join(there)}")
+                raise ForensicsError(
+                    f"a rotation of the residual stream is no symmetry beside {', '.join(there)}"
+                )
         if shape.width < 2:
             raise ForensicsError("the width is not known")
         self._draw_residual(self._generator(-1))
@@ -116,7 +128,7 @@ class Gauged:
         return self.layers[layer]
 
     def _drawn(self, layer: int) -> Maps:
-        shapes = {}
+        shapes: dict[Place, Floats] = {}
         for spec in self.checkpoint.specs:
             if spec.layer == layer and known(spec.role):
                 shape = (spec.rows,) if spec.columns == 1 else (spec.rows, spec.columns)

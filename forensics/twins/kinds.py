@@ -56,7 +56,9 @@ def _nudged(checkpoint: Checkpoint, seed: tuple[int, ...], _: tuple[str, ...]) -
     from forensics.twins.disturbed import Shaken
 
     if sum(spec.rows * spec.columns for spec in checkpoint.specs) > SMALL:
-        raise ForensicsError("the candidate is too large for it to be worth while; the noised twin is changed more")
+        raise ForensicsError(
+            "the candidate is too large for it to be worth while; the noised twin is changed more"
+        )
     return Shaken(seed=seed, share=0.02)
 
 

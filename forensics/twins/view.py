@@ -25,8 +25,10 @@ BLOCK_ELEMENTS = 1 << 21
 class Change(Protocol):
     """What makes a twin of a checkpoint."""
 
-    needs_moments: bool
-    """Whether it asks for each tensor's mean and standard deviation."""
+    @property
+    def needs_moments(self) -> bool:
+        """Whether it asks for each tensor's mean and standard deviation."""
+        ...
 
     def source(self, place: Place) -> Place:
         """Which of the checkpoint's tensors the twin has at a place."""
@@ -69,9 +71,13 @@ class TwinView:
         """(first row, block) of one canonical tensor of the twin; ForensicsError where it is too large."""
         place = (spec.role, spec.layer, spec.expert)
         source = self._base.find(*self._change.source(place)) or spec
-        if known(spec.role) and axes_of(place)[0][0] is None:  # rows are tokens or positions: each can be changed on its own
+        if (
+            known(spec.role) and axes_of(place)[0][0] is None
+        ):  # rows are tokens or positions: each can be changed on its own
             blocks = self._base.rows(source)
-            moments = _moments(b for _, b in self._base.rows(source)) if self._change.needs_moments else (0.0, 0.0)
+            moments = (
+                _moments(b for _, b in self._base.rows(source)) if self._change.needs_moments else (0.0, 0.0)
+            )
             for at, block in blocks:
                 yield at, self._of(place, block, at, moments)
             return
@@ -86,7 +92,9 @@ class TwinView:
             yield at, changed[at : at + step]
 
     def _of(self, place: Place, tensor: Floats, at: int, moments: tuple[float, float]) -> Floats:
-        with np.errstate(all="ignore"):  # a hostile checkpoint's numbers; sketchers look for what is not finite
+        with np.errstate(
+            all="ignore"
+        ):  # a hostile checkpoint's numbers; sketchers look for what is not finite
             return np.ascontiguousarray(self._change.changed(place, tensor, at, moments), np.float32)
 
 
@@ -99,7 +107,11 @@ def _moments(blocks: Any) -> tuple[float, float]:
             step = 1 << 22
             for at in range(0, len(flat), step):
                 part = flat[at : at + step].astype(np.float64)
-                count, total, squares = count + len(part), total + float(part.sum()), squares + float(part @ part)
+                count, total, squares = (
+                    count + len(part),
+                    total + float(part.sum()),
+                    squares + float(part @ part),
+                )
     if not count:
         return 0.0, 0.0
     mean = total / count
