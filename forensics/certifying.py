@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forensics.archive import restored
 from forensics.certificates import Certificate, Twin
 from forensics.evidence.library import Reference
 from forensics.evidence.twin_rules import alarms, judged_probes, tested
-from forensics.gather import Gatherer
+from forensics.gather import Gatherer, Watch
 from forensics.readings import Failure, Outcome
 from forensics.reads import Read
 from forensics.records import Problem
 from forensics.registry import Offered
-from forensics.twins.kinds import KINDS
+from forensics.twins.kinds import KINDS, Kind
 
 NOBODY = "no candidate was read from weights of its own, so no twins could be made"
 
@@ -43,11 +43,8 @@ def _certificate(gatherer: Gatherer, chosen: Read, reference: Reference) -> Cert
     put = [
         i for i in gatherer.sketching() if i not in chosen.absent and _is_put(gatherer.offered[i], reference)
     ]
-    heard, not_made = _heard(gatherer, chosen, put)
-    twins = tuple(
-        _judged(heard.get(k.name, {}), not_made.get(k.name, ""), k.name, gatherer.offered, put, reference)
-        for k in KINDS
-    )
+    hearing = _heard(gatherer, chosen, put)
+    twins = tuple(_judged(kind, hearing, gatherer.offered, reference) for kind in KINDS)
     label = chosen.named.label
     return Certificate(
         candidate=label,
@@ -65,56 +62,59 @@ def _is_put(offered: Offered, reference: Reference) -> bool:
     )
 
 
-def _judged(
-    outcomes: Mapping[str, Outcome],
-    not_made: str,
-    name: str,
-    offered: Mapping[str, Offered],
-    put: list[str],
-    reference: Reference,
-) -> Twin:
-    kind = next(kind for kind in KINDS if kind.name == name)
-    twin = Twin(name=name, made=kind.made, gauges=kind.gauges, kin=kind.kin, not_made=not_made)
+def _judged(kind: Kind, hearing: _Hearing, offered: Mapping[str, Offered], reference: Reference) -> Twin:
+    """One twin with every probe's answer."""
+    not_made = hearing.not_made.get(kind.name, "")
+    twin = Twin(name=kind.name, made=kind.made, gauges=kind.gauges, kin=kind.kin, not_made=not_made)
     if not_made:
         return twin
     versions = {} if reference.table is None else reference.table.versions
     silent = Failure(error="no-answer", detail="the worker gave no outcome")
     tests = []
-    for probe in put:
+    for probe in hearing.put:
         one = offered[probe]
+        outcome = hearing.outcomes[kind.name].get(probe, silent)
         known = one.standard and versions.get(probe) in {None, one.probe.version}
-        outcome = outcomes.get(probe, silent)
         blind = tuple(one.probe.blind_to)
         tests.append(tested(probe, outcome, twin, blind_to=blind, reference=reference, calibrated=known))
     return replace(twin, tests=tuple(tests))
 
 
-def _heard(
-    gatherer: Gatherer, chosen: Read, put: list[str]
-) -> tuple[dict[str, dict[str, Outcome]], dict[str, str]]:
-    """By twin: every probe's outcome, and why there is no such twin."""
-    label, names = chosen.named.label, [kind.name for kind in KINDS]
-    heard: dict[str, dict[str, Outcome]] = {name: {} for name in names}
-    not_made: dict[str, str] = {}
-    done: set[str] = set()
-    errors: list[str] = []
+@dataclass(slots=True, kw_only=True)
+class _Hearing:
+    """What the worker said so far."""
 
-    def listen(message: Mapping[str, Any]) -> None:
-        name = message.get("twin")
+    label: str
+    put: list[str]
+    watch: Watch
+    outcomes: dict[str, dict[str, Outcome]] = field(default_factory=lambda: {k.name: {} for k in KINDS})
+    """By twin, then by probe."""
+    not_made: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """One answer of the worker."""
         if "error" in message:
-            errors.append(str(message["error"].get("message")))
-        if name not in names:
+            self.errors.append(str(message["error"].get("message")))
+        name = str(message.get("twin"))
+        if name not in self.outcomes:
             return
         if "progress" in message:
             at, total = message["progress"]
-            gatherer.watch.reading(f"{label} ({name} twin)", int(at), int(total))
+            self.watch.reading(f"{self.label} ({name} twin)", int(at), int(total))
         elif "not_made" in message:
-            not_made[name] = str(message["not_made"])[:300]
-        elif message.get("probe") in put:
-            heard[name][message["probe"]] = restored(Outcome, message["outcome"])
+            self.not_made[name] = str(message["not_made"])[:300]
+        elif message.get("probe") in self.put:
+            self.outcomes[name][message["probe"]] = restored(Outcome, message["outcome"])
         elif message.get("made"):
-            done.add(name)
+            self.done.add(name)
 
+
+def _heard(gatherer: Gatherer, chosen: Read, put: list[str]) -> _Hearing:
+    """Every probe's outcome on every twin, and why there is no such twin."""
+    label = chosen.named.label
+    hearing = _Hearing(label=label, put=put, watch=gatherer.watch)
     job = gatherer.errands.job(
         "self-test",
         put,
@@ -123,10 +123,12 @@ def _heard(
         candidate=[str(path) for path in chosen.sketches],
         seed=int(chosen.subject.digest[:12] or "0", 16),
     )
-    limit = gatherer.errands.reading_limit(chosen.location) * len(KINDS)
-    end = gatherer.errands.run(job, what=f"self-test {label}", limit=limit, listen=listen) if put else None
-    why = "no probe of this case can be put to it" if end is None else end.detail or "; ".join(errors)
-    for name in names:
-        if name not in done and name not in not_made:
-            not_made[name] = f"the worker ended before it was through ({why or 'it gave no reason'})"[:300]
-    return heard, not_made
+    why = "no probe of this case can be put to it"
+    if put:
+        limit = gatherer.errands.reading_limit(chosen.location) * len(KINDS)
+        end = gatherer.errands.run(job, what=f"self-test {label}", limit=limit, listen=hearing.take)
+        why = end.detail or "; ".join(hearing.errors) or "it gave no reason"
+    for kind in KINDS:
+        if kind.name not in hearing.done:
+            hearing.not_made.setdefault(kind.name, f"the worker ended before it was through ({why})"[:300])
+    return hearing
