@@ -22,9 +22,9 @@ LAY = (
     "{candidate}. A good instrument says yes to the disguised copies and no to the noise."
 )
 LEGEND = (
-    "right, WRONG: its answer; blind: it failed as its own description says that it must; none: it gave no reading; "
-    "open: nothing to judge its reading by; DOUBT: noise at a p-value that keeps `independent` away; ALARM: noise "
-    "taken for kin"
+    "In the table: right, WRONG: its answer; blind: it failed as its own description says that it must; none: it gave "
+    "no reading; open: nothing to judge its reading by; DOUBT: noise at a p-value that keeps `independent` away; "
+    "ALARM: noise taken for kin."
 )
 
 
@@ -46,7 +46,7 @@ def table_of(certificate: Certificate) -> Table:
         ]
         rows.append((probe, *answers))
     return Table(
-        title=f"What every instrument said of twins of {certificate.candidate} ({LEGEND})",
+        title=f"What every instrument said of twins of {certificate.candidate}",
         columns=("instrument", *(twin.name for twin in made)),
         rows=tuple(rows),
     )
@@ -106,6 +106,7 @@ def tell(dossier: Dossier, writer: Writer) -> None:
         writer.chapter("", f"Self-test on twins of {certificate.candidate}", rule="-")
         writer.paragraph(lay(certificate))
         writer.table(grid_of(certificate))
+        writer.paragraph(LEGEND)
         for name, made in made_of(certificate):
             writer.pair(name, made)
         for twin in certificate.twins:
