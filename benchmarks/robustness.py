@@ -77,8 +77,10 @@ def make(zoo: Path, cell: Cell) -> str:
 
 
 def made_cells(zoo: Path, cells: Sequence[Cell], jobs: int) -> list[Cell]:
-    """Cells whose architecture has the operation, made side by side."""
+    """Cells whose architecture has the operation, made side by side; with no jobs only those that are there."""
     (zoo / "laundered").mkdir(exist_ok=True)
+    if not jobs:
+        return [cell for cell in cells if (zoo / cell.name).exists()]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         refusals = list(pool.map(make, [zoo] * len(cells), cells))
     return [cell for cell, refused in zip(cells, refusals, strict=True) if not refused]
@@ -173,8 +175,9 @@ def table_text(
         [
             (
                 f"{len(cells)} laundered copies of {len({c.base for c in cells})} bases "
-                f"({', '.join(sorted({c.base for c in cells}))}); a probe sees one if its exact p is at most 1e-6 or "
-                f"its reading is above all of {len(unrelated)} unrelated pairs ({twins} of one recipe). Of these pairs "
+                f"({', '.join(sorted({c.base for c in cells}))}); x/n counts bases; a probe sees one if its exact p "
+                f"is at most 1e-6 or its reading is above all of {len(unrelated)} unrelated pairs ({twins} "
+                f"of one recipe). Of these pairs "
                 f"{accused} came out derived."
             ),
             "",
@@ -199,6 +202,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, help="sketches and readings (default: ZOO/measured)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--make-only", action="store_true", help="make the checkpoints and stop")
+    parser.add_argument("--made", action="store_true", help="only cells that are there, none is made")
     given = parser.parse_args()
     order = [
         Cell(base=b, operation=o, share=s)
@@ -206,7 +210,7 @@ def main() -> int:
         for o in given.operations
         for b in given.bases
     ]
-    cells = made_cells(given.zoo, order, given.jobs)
+    cells = made_cells(given.zoo, order, 0 if given.made else given.jobs)
     if given.make_only:
         return 0
     zoo, bench = read_manifest(given.zoo), bench_for(given.zoo, given.cache or given.zoo / "measured")

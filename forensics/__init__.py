@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from forensics.probe import TensorSpec as TensorSpec
     from forensics.readings import Exact as Exact
     from forensics.readings import Group as Group
+    from forensics.readings import Kinship as Kinship
     from forensics.readings import Measurement as Measurement
     from forensics.readings import Reason as Reason
     from forensics.readings import Scalar as Scalar
@@ -48,6 +49,7 @@ _HOMES = {
     "forensics.readings": (
         "Exact",
         "Group",
+        "Kinship",
         "Measurement",
         "Reason",
         "Scalar",

@@ -18,9 +18,10 @@ from forensics.errands import Errands
 from forensics.errors import CheckpointError
 from forensics.evidence import weighing
 from forensics.gather import Gatherer, Watch
+from forensics.joint import compare_all
 from forensics.readings import Outcome
 from forensics.reads import Read
-from forensics.records import Case, Dossier, Environment, Finding, ProbeUsed, Problem, Tool
+from forensics.records import Case, Dossier, Environment, Finding, JointFinding, ProbeUsed, Problem, Tool
 from forensics.registry import OURS, Offered, Registry
 from forensics.remembered import Memory
 from forensics.repositories import Repositories
@@ -94,6 +95,11 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
             for probe, outcome in gatherer.compare(suspect, other).items()
         ]
         certificates, noted = certify(gatherer, others, reference)
+        candidates = [other for other in others if other.role == "candidate"]
+        joint: list[JointFinding] = [
+            settled(JointFinding(probe=_used(offered[probe]), candidates=labels, outcome=outcome))
+            for probe, (labels, outcome) in compare_all(gatherer, suspect, candidates).items()
+        ]
     for finding in findings:
         registry.notify("forensics_finding", finding=finding)
     case = Case(
@@ -105,7 +111,7 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         generated_at=request.generated_at,
     )
     alarms = tuple(alarm for certificate in certificates for alarm in certificate.alarms)
-    weighed = weighing.weigh(findings, [r.subject for r in reads], case, reference, alarms)
+    weighed = weighing.weigh(findings, [r.subject for r in reads], case, reference, joint, alarms)
     dossier = Dossier(
         tool=Tool(name=OURS, version=version()),
         case=case,
@@ -113,6 +119,7 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         findings=weighed.findings,
         opinions=weighed.opinions,
         controls=weighed.controls,
+        joint=tuple(joint),
         problems=(*_problems(registry, reads), *noted),
         certificates=certificates,
         environment=_environment(registry, weighed),
@@ -167,9 +174,22 @@ def _require_readable(suspect: Read, others: list[Read]) -> None:
 
 
 def _finding(offered: Offered, other: Read, outcome: Outcome, precisions: tuple[str, str] | None) -> Finding:
-    probe = offered.probe
     mine, theirs = precisions or ("", "")
-    used = ProbeUsed(
+    finding: Finding = settled(
+        Finding(
+            probe=_used(offered),
+            candidate=other.named.label,
+            outcome=outcome,
+            suspect_precision=mine,
+            candidate_precision=theirs,
+        )
+    )
+    return finding
+
+
+def _used(offered: Offered) -> ProbeUsed:
+    probe = offered.probe
+    return ProbeUsed(
         id=probe.id,
         version=probe.version,
         title=probe.title,
@@ -180,16 +200,6 @@ def _finding(offered: Offered, other: Read, outcome: Outcome, precisions: tuple[
         expected=probe.expected,
         standard=offered.standard,
     )
-    finding: Finding = settled(
-        Finding(
-            probe=used,
-            candidate=other.named.label,
-            outcome=outcome,
-            suspect_precision=mine,
-            candidate_precision=theirs,
-        )
-    )
-    return finding
 
 
 def _problems(registry: Registry, reads: list[Read]) -> tuple[Problem, ...]:

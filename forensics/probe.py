@@ -165,6 +165,20 @@ class SketchProbe(Named):
         """The reading for two sketches of this very probe, version and parameters, or `raise Abstain`."""
         raise NotImplementedError
 
+    def compare_all(self, suspect: Sketch, candidates: Mapping[str, Sketch]) -> Measurement:
+        """What only several candidates together can show, e.g. that the suspect is a merge of some.
+
+        They come by label, two or more, the usable ones of the case. Optional: the house asks only a probe that
+        overrides it, beside `compare`. The reading is shown and never weighed; its `kinship` may name a relation for
+        each candidate. `raise Abstain` where there is nothing to say.
+        """
+        raise NotImplementedError
+
+    @property
+    def compares_all(self) -> bool:
+        """Whether it has something to say of several candidates together."""
+        return type(self).compare_all is not SketchProbe.compare_all
+
     def sketch(
         self,
         arrays: Mapping[str, NDArray[np.generic]],

@@ -16,6 +16,24 @@ from forensics.errors import ForensicsError
 
 Scalar: TypeAlias = str | int | float | bool | None
 
+Relation: TypeAlias = Literal[
+    "identical",
+    "fine-tuned",
+    "continued",
+    "merged",
+    "quantised",
+    "pruned",
+    "expanded",
+    "upcycled",
+    "partial-reuse",
+    "shared-initialisation",
+    "sibling-or-common-ancestor",
+    "behavioural-only",
+    "undetermined",
+]
+
+Direction: TypeAlias = Literal["suspect-from-candidate", "candidate-from-suspect", "undetermined"]
+
 P_FLOOR = 1e-12
 """Smallest p-value ever printed: beyond it the model behind any null is the larger error (methods §4.5)."""
 
@@ -114,6 +132,22 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kinship:
+    """How two models whose weights correspond are related, as a probe explains it: without weight, for the opinion."""
+
+    relation: Relation = "undetermined"
+    grounds: tuple[str, ...] = ()
+    """What was seen, one clause each."""
+    direction: Direction = "undetermined"
+    """Which of the two was made from the other."""
+    direction_grounds: tuple[str, ...] = ()
+    candidate: str = ""
+    """Of several candidates examined together, the one it is about; empty where there is only one."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """A probe's reading for one pair: one finite number and what explains it."""
 
@@ -134,6 +168,8 @@ class Measurement:
     tables: tuple[Table, ...] = ()
     series: tuple[Series, ...] = ()
     signs: tuple[Sign, ...] = ()
+    kinship: tuple[Kinship, ...] = ()
+    """What the reading explains of the relation; the opinion takes it over where descent is shown."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

@@ -12,31 +12,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from forensics.certificates import Certificate
-from forensics.readings import STRICT, Exact, Outcome, Scalar, Table
+from forensics.readings import STRICT, Direction, Exact, Outcome, Relation, Scalar, Table
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
-    "Architecture", "Case", "Certificate", "Contribution", "Dossier", "Environment", "FileSeen", "Finding", "Opinion",
-    "Origin", "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool", "Unexamined", "Verdict", "Weight",
+    "Architecture", "Case", "Certificate", "Contribution", "Direction", "Dossier", "Environment", "FileSeen", "Finding",
+    "JointFinding", "Opinion", "Origin", "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool",
+    "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
 Verdict: TypeAlias = Literal["derived", "independent", "inconclusive"]
-
-Relation: TypeAlias = Literal[
-    "identical",
-    "fine-tuned",
-    "continued",
-    "merged",
-    "quantised",
-    "pruned",
-    "expanded",
-    "upcycled",
-    "partial-reuse",
-    "shared-initialisation",
-    "sibling-or-common-ancestor",
-    "behavioural-only",
-    "undetermined",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +90,18 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JointFinding:
+    """A probe's outcome for several candidates at once, e.g. whether the suspect is a merge of some; never weighed."""
+
+    probe: ProbeUsed
+    candidates: tuple[str, ...]
+    """Those that took part, in the order of the case."""
+    outcome: Outcome
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
     """One probe's share of a fused log10 LR before the cap; the shares and the intercept add up."""
 
@@ -142,6 +139,11 @@ class Opinion:
     """Out-of-fold cost of the fusion used, in bits; 1 is uninformative."""
     exact: Exact | None = None
     """The exact tests against this candidate combined into one; `p_holm` is corrected over candidates and controls."""
+    relation_grounds: tuple[str, ...] = ()
+    """What the relation rests on, and what else is known of how the one came from the other; it never has weight."""
+    direction: Direction = "undetermined"
+    """Which of the two was made from the other, told apart from the verdict."""
+    direction_grounds: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
@@ -225,6 +227,8 @@ class Dossier:
     findings: tuple[Finding, ...]
     opinions: tuple[Opinion, ...]
     controls: tuple[Opinion, ...] = ()
+    joint: tuple[JointFinding, ...] = ()
+    """What probes say of several candidates together; empty with fewer than two."""
     problems: tuple[Problem, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     """Self-tests of this case; none without `--self-test`."""

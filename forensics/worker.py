@@ -51,23 +51,54 @@ def compared(
 ) -> Outcome:
     """A sketch probe's outcome for two sketches, or why they cannot be compared."""
     for side, sketch in (("suspect", suspect), ("candidate", candidate)):
-        if sketch is None:
-            detail = f"the {side} is a sketch file without a sketch by this probe"
-            return Abstention(reason=Reason.SKETCH_ONLY, detail=detail)
-        if isinstance(sketch.absent, Failure):
-            return Failure(error=sketch.absent.error, detail=f"{side}: {sketch.absent.detail}"[:1000])
-        if sketch.absent:
-            return Abstention(reason=sketch.absent.reason, detail=f"{side}: {sketch.absent.detail}"[:1000])
-        expected = (probe.version, probe.api, probe.parameters())
-        if (sketch.version, sketch.api, dict(sketch.parameters)) != expected:
-            detail = f"the {side}'s sketch was made by another version or with other parameters"
-            if quick and (sketch.version, sketch.api) == expected[:2]:
-                detail = f"a first look reads less than the {side}'s sketch holds; run the whole case"
-                return Abstention(reason=Reason.FIRST_LOOK, detail=detail)
-            return Abstention(reason=Reason.INCOMPATIBLE_SKETCHES, detail=detail)
+        unusable = _unusable(probe, side, sketch, quick=quick)
+        if unusable is not None:
+            return unusable
     assert suspect is not None
     assert candidate is not None
     return outcome_of(lambda: probe.compare(suspect, candidate))
+
+
+def _unusable(probe: SketchProbe, side: str, sketch: Sketch | None, *, quick: bool) -> Outcome | None:
+    """Why a probe can do nothing with a sketch; None where it can."""
+    if sketch is None:
+        detail = f"the {side} is a sketch file without a sketch by this probe"
+        return Abstention(reason=Reason.SKETCH_ONLY, detail=detail)
+    if isinstance(sketch.absent, Failure):
+        return Failure(error=sketch.absent.error, detail=f"{side}: {sketch.absent.detail}"[:1000])
+    if sketch.absent:
+        return Abstention(reason=sketch.absent.reason, detail=f"{side}: {sketch.absent.detail}"[:1000])
+    expected = (probe.version, probe.api, probe.parameters())
+    if (sketch.version, sketch.api, dict(sketch.parameters)) != expected:
+        detail = f"the {side}'s sketch was made by another version or with other parameters"
+        if quick and (sketch.version, sketch.api) == expected[:2]:
+            detail = f"a first look reads less than the {side}'s sketch holds; run the whole case"
+            return Abstention(reason=Reason.FIRST_LOOK, detail=detail)
+        return Abstention(reason=Reason.INCOMPATIBLE_SKETCHES, detail=detail)
+    return None
+
+
+def compared_together(
+    probe: SketchProbe,
+    suspect: Sketch | None,
+    candidates: Mapping[str, Sketch | None],
+    *,
+    quick: bool = False,
+) -> tuple[tuple[str, ...], Outcome]:
+    """A sketch probe's outcome for all candidates whose sketches it can use, and their labels."""
+    unusable = _unusable(probe, "suspect", suspect, quick=quick)
+    usable = {
+        label: sketch
+        for label, sketch in candidates.items()
+        if sketch is not None and _unusable(probe, "candidate", sketch, quick=quick) is None
+    }
+    if unusable is not None:
+        return tuple(usable), unusable
+    if len(usable) < 2:
+        detail = f"of {len(usable)} of {len(candidates)} candidates there is a sketch that it can use"
+        return tuple(usable), Abstention(reason=Reason.NOT_COMPARABLE, detail=detail)
+    assert suspect is not None
+    return tuple(usable), outcome_of(lambda: probe.compare_all(suspect, usable))
 
 
 def _sketch_probes(offered: Mapping[str, Offered]) -> list[SketchProbe]:
@@ -128,6 +159,23 @@ def compare_task(
         precisions = [sketch.precision if sketch else "" for sketch in (mine, theirs)]
         outcome = compared(probe, mine, theirs, quick=job.get("quick", False))
         send({"probe": probe.id, "outcome": plain(outcome), "precisions": precisions})
+
+
+def compare_all_task(
+    job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
+) -> None:
+    """Puts several candidates' sketches at once to every probe asked for."""
+    del registry
+
+    def kept(paths: list[str], probe: str) -> Sketch | None:
+        books = [load(Path(path)).sketches for path in paths]
+        return next((book[probe] for book in reversed(books) if probe in book), None)
+
+    for probe in _sketch_probes(offered):
+        mine = kept(job["suspect"], probe.id)
+        theirs = {label: kept(paths, probe.id) for label, paths in job["candidates"]}
+        labels, outcome = compared_together(probe, mine, theirs, quick=job.get("quick", False))
+        send({"probe": probe.id, "candidates": labels, "outcome": plain(outcome)})
 
 
 def examine_task(
@@ -205,6 +253,7 @@ def perform(job: Mapping[str, Any], send: Send) -> None:
     tasks = {
         "read": read_task,
         "compare": compare_task,
+        "compare-all": compare_all_task,
         "examine": examine_task,
         "inspect": inspect_task,
         "self-test": self_test_task,

@@ -41,8 +41,6 @@ ANCHORS = 352
 CLEAR = 0.4
 """Below this agreement, which pasted embeddings and norms stay under, no p-value smaller than `UNCLEAR` is told."""
 UNCLEAR = 1e-3
-ORDERED = 1e-6
-"""Curves that follow the channels' order with a smaller p than this stand sorted."""
 TINY = 1e-30
 NULL = (
     "the initialisations were drawn independently and neither training used the other's weights, so that the "
@@ -240,9 +238,7 @@ def _tested(
 
 def _sorted(curves: Floats) -> bool:
     """Whether any kind of matrix's curve follows the channels' order more than chance allows."""
-    places = np.arange(curves.shape[1], dtype=np.float64)
-    means = [*curves[:3], curves.mean(axis=0)]
-    return any(alignment.spearman(sign * mean, places)[1] < ORDERED for mean in means for sign in (1.0, -1.0))
+    return any(alignment.stand_sorted(curve) for curve in (*curves[:3], curves.mean(axis=0)))
 
 
 @hookimpl

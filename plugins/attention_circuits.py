@@ -4,12 +4,15 @@ For each of q, k, v (and o, from its output side) the kernel is Σ_h P_h, P_h th
 responds with, Z = W Ē diag(γ) W_hᵀ over anchor tokens: Ē their normed embedding rows, γ the gain in front of
 attention, W whitening by the embeddings' Gram matrix G. It does not change under rotation or permutation of the
 residual stream, gain folding, permutation of heads or any invertible map inside them; it needs neither equal widths
-nor equal depths (methods §4.9). Independent models share the meaning of tokens, so projected out before
-kernels are correlated are G, whitened G, and each side's mean kernel over its layers.
+nor equal depths (methods §4.9). Latent attention reads as if its factors were multiplied out (alignment/responses);
+heads as wide as what the anchors span are known by their strongest responses (alignment/subspaces). Independent
+models share the meaning of tokens, so projected out before kernels are correlated are G, whitened G, and each side's
+mean kernel over its layers.
 Known defeats: retrained attention; a vocabulary of which nothing is shared (attention-channels needs none).
 Measured on trained models 64 to 128 wide, Σ Z Zᵀ (version 1) | Σ P: continued for as long as pre-training 0.45 to
 0.55 | 0.47 to 0.58; unrelated twins at most 0.11 | 0.02; pasted embeddings and norms 0.20 | 0.06; distilled from
-scratch 0.08 | 0.03; one initialisation, trained apart 0.04 | 0.09; half of the weights pruned 0.95 | 0.84.
+scratch 0.08 | 0.03; one initialisation, trained apart 0.04 | 0.09; half of the weights pruned 0.95 | 0.84. Latent
+attention, single heads, heads as wide as the model: continued 0.53 to 0.58, twins at most 0.004, pasted at most 0.03.
 """
 
 from __future__ import annotations
@@ -41,8 +44,6 @@ REPEATED = 0.3
 """So much better than the layer assigned, far above unrelated readings, must one be that has a partner already."""
 SHARED_LEAST = 96
 """Fewer shared anchors than this say nothing."""
-WIDEST = 1 << 16
-"""A matrix beyond this, many times what any model has, is not worth the memory of its responses."""
 CIRCUITS_LEAST = 2
 """A layer is examined if this many of its four matrices can be used."""
 
@@ -63,63 +64,30 @@ class Kernels:
         anchors = checkpoint.anchors(probe.anchors)
         if anchors is None:
             raise Abstain(Reason.MISSING_TENSORS, "no tokenizer or no token embeddings to anchor kernels on")
-        self.hashes, self.inputs = alignment.usable_anchors(
+        self.hashes, inputs = alignment.usable_anchors(
             anchors.hashes, anchors.rows, subtract_mean=shape.norm == "layer"
         )
         if len(self.hashes) < SHARED_LEAST:
             raise Abstain(Reason.TOO_SMALL, f"{len(self.hashes)} usable anchors, {SHARED_LEAST} needed")
-        self.gram = self.inputs @ self.inputs.T
+        self.gram = inputs @ inputs.T
         self.white = alignment.whitener(self.gram, probe.ridge)
-        self.whitened = (self.white @ self.inputs).astype(np.float32)
-        self.span = min(len(self.hashes) - 1, self.inputs.shape[1])
+        self.span = min(len(self.hashes) - 1, inputs.shape[1])
         self.examined = alignment.nested_layers(shape.layers, probe.layers)
-        self.gained: tuple[int, Floats] | None = None
-        self.growing: dict[TensorSpec, Floats] = {}
-        self.seen: dict[TensorSpec, int] = {}
+        whitened = (self.white @ inputs).astype(np.float32)
+        self.responses = alignment.Responses(checkpoint=checkpoint, whitened=whitened, layers=self.examined)
         self.packed: dict[tuple[int, str], NDArray[np.float16]] = {}
 
     def wants(self, spec: TensorSpec) -> bool:
-        """Attention matrices of the examined layers, where they meet the residual stream's width."""
-        residual = spec.rows if spec.role == "o_proj" else spec.columns
-        return (
-            spec.role in CIRCUITS
-            and spec.layer in self.examined
-            and spec.expert is None
-            and residual == self.inputs.shape[1]
-            and max(spec.rows, spec.columns) <= WIDEST
-        )
+        """Attention matrices of the examined layers that can be used."""
+        return self.responses.wants(spec)
 
     def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:
-        """Adds a block's responses: their own columns (q, k, v) or a part of all (o)."""
-        stop = start + len(rows)
-        if spec not in self.growing:
-            outputs = spec.columns if spec.role == "o_proj" else spec.rows
-            self.growing[spec] = np.zeros((len(self.hashes), outputs), np.float32)
-        with np.errstate(all="ignore"):
-            if spec.role == "o_proj":
-                self.growing[spec] += self.whitened[:, start:stop] @ rows
-            else:
-                self.growing[spec][:, start:stop] = self._gained(spec.layer or 0) @ rows.T
-        self.seen[spec] = self.seen.get(spec, 0) + len(rows)
-        if self.seen[spec] == spec.rows:
-            self._close(spec)
-
-    def _gained(self, layer: int) -> Floats:
-        """Whitened anchor inputs times the gain in front of attention, (anchors, width); ones without a norm."""
-        if self.gained is None or self.gained[0] != layer:
-            gain = self.checkpoint.vector("input_norm", layer)
-            if gain is None or len(gain) != self.inputs.shape[1]:
-                gain = np.ones(1, np.float32)
-            with np.errstate(all="ignore"):
-                self.gained = (layer, self.whitened * gain)
-        return self.gained[1]
-
-    def _close(self, spec: TensorSpec) -> None:
-        """Keeps the head subspaces of a finished matrix, if it has any worth comparing."""
-        head_dim = self.checkpoint.architecture.head_dim
-        kernel = alignment.head_subspaces(self.growing.pop(spec), head_dim, self.span)
-        if kernel is not None:
-            self._keep(spec.layer or 0, spec.role, kernel)
+        """Adds a block's responses; keeps the head subspaces of what is complete by it."""
+        for circuit, parts in self.responses.see(spec, rows, start):
+            kernels = [alignment.head_subspaces(seen, head_dim, self.span) for seen, head_dim in parts]
+            found = [kernel for kernel in kernels if kernel is not None]
+            if len(found) == len(parts):
+                self._keep(spec.layer or 0, circuit, sum(found[1:], found[0]))
 
     def _keep(self, layer: int, role: str, kernel: Floats) -> None:
         """Packs a kernel if it is finite and not empty."""

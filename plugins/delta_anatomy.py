@@ -5,11 +5,14 @@ also permuted or rotated copies) it abstains: nothing can be said of a differenc
 Otherwise it tells identical, cast, quantised, pruned, expanded, upcycled, adapter merged (rank), fine-tuned or
 continued, with grounds, and a direction only where information was lost (see `alignment.anatomy`). It explains and
 never weighs: no tensor group, no exact p-value, no calibration. Two siblings look like fine-tunes of each other.
-Merges need several candidates at once (`alignment.mixture`). Source: methods §4.3 P7.
+
+With several candidates it also says whether the suspect is a merge of some of them (`alignment.mixture`), and of which
+of them it shares no more than it shares with another one (`alignment.ties`). Source: methods §4.3 P7.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +21,7 @@ import numpy as np
 from forensics import (
     Abstain,
     Checkpoint,
+    Kinship,
     Measurement,
     Reason,
     Scalar,
@@ -38,9 +42,10 @@ NOT_PAIRED = (
     "coordinates do not correspond ({} of {} sampled matrices agree in place): unrelated, rearranged, or no more than "
     "one initialisation in common; see the probes that align"
 )
+NOT_TWO = "{} of {} candidates correspond to the suspect in place; a merge is told from two or more"
 DIRECTIONS = {
-    "candidate-to-suspect": "The suspect is the later one: ",
-    "suspect-to-candidate": "The candidate is the later one: ",
+    "suspect-from-candidate": "The suspect is the later one: ",
+    "candidate-from-suspect": "The candidate is the later one: ",
     "undetermined": "Which came first is undetermined.",
 }
 
@@ -66,12 +71,13 @@ class DeltaAnatomy(SketchProbe):
     """Explains the difference of two models whose coordinates correspond."""
 
     id: ClassVar[str] = "delta-anatomy"
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     title: ClassVar[str] = "What was changed, and in which direction"
     measures: ClassVar[str] = (
         "What the difference between two models in place is the mark of (cast, quantised, pruned, adapter, training, "
-        "copied layers or experts) and whether lost information shows a direction. An explanation without weight; "
-        "silent where coordinates do not correspond, as after any permutation or rotation."
+        "copied layers or experts) and whether lost information shows a direction; of several candidates, whether the "
+        "suspect is a merge. An explanation without weight; silent where coordinates do not correspond, as after any "
+        "permutation or rotation."
     )
     needs: ClassVar[str] = "attention or MLP matrices, equal width"
     expected: ClassVar[str] = "derived in place: a relation with grounds; otherwise an abstention"
@@ -93,41 +99,50 @@ class DeltaAnatomy(SketchProbe):
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """One minus the median relative delta of the matrices that correspond, 0 to 1, and the story."""
-        first, second = _blocks(suspect), _blocks(candidate)
-        width, depths = _number(suspect, "width"), (_number(suspect, "depth"), _number(candidate, "depth"))
-        if width != _number(candidate, "width"):
-            raise Abstain(Reason.NOT_COMPARABLE, "widths differ, so coordinates cannot be paired by position")
-        placed = alignment.place(first, second, ROLES)
-        deltas, met = _deltas(placed, first, second, in_place=depths[0] == depths[1])
-        if len(deltas) <= SHARE_LEAST * met:
-            raise Abstain(Reason.NOT_COMPARABLE, NOT_PAIRED.format(len(deltas), met))
-        outline = alignment.Outline(
-            depths=depths,
-            neurons=(_number(suspect, "neurons"), _number(candidate, "neurons")),
-            copies=(alignment.copies(first, ROLES), alignment.copies(second, ROLES)),
-            blocks=met,
-        )
-        told = alignment.anatomy(deltas, outline)
+        told, deltas = _anatomy(suspect, candidate)
         direction = told.direction()
-        why = "; ".join(ground for _, ground in told.arrows) if direction != "undetermined" else ""
+        why = tuple(ground for _, ground in told.arrows) if direction != "undetermined" else ()
         size = float(np.median([delta.relative for delta in deltas]))
         facts: dict[str, Scalar] = {
-            "width": width,
-            "relation": told.relation,
-            "direction": direction,
-            "grounds": "; ".join(told.grounds),
-            "grounds_of_direction": why,
+            "width": _number(suspect, "width"), "relation": told.relation, "direction": direction,
+            "grounds": "; ".join(told.grounds), "grounds_of_direction": "; ".join(why),
             "blocks_that_correspond": len(deltas),
-            "layers_that_correspond": len({delta.met.layers[0] for delta in deltas}),
-            "relative_delta": size,
+            "layers_that_correspond": len({delta.met.layers[0] for delta in deltas}), "relative_delta": size,
             **told.figures,
-        }
+        }  # fmt: skip
+        said = f"In place the difference reads {told.relation}: {told.grounds[0]}."
+        kinship = Kinship(
+            relation=told.relation, grounds=tuple(told.grounds), direction=direction, direction_grounds=why
+        )
         return Measurement(
             value=float(np.clip(1.0 - size, 0.0, 1.0)),
             quantity="one minus Σ|X−Y| / Σ(|X|+|Y|), median over sampled blocks, 0 to 1; an explanation, not evidence",
-            summary=f"In place the difference reads {told.relation}: {told.grounds[0]}. {DIRECTIONS[direction]}{why}",
+            summary=f"{said} {DIRECTIONS[direction]}{'; '.join(why)}",
             facts=facts,
             tables=(_table(deltas),),
+            kinship=(kinship,),
+        )
+
+    def compare_all(self, suspect: Sketch, candidates: Mapping[str, Sketch]) -> Measurement:
+        """Share of the distance to the nearest candidate that a mixture of some explains, 0 to 1, and whose it is."""
+        mine, laid = _blocks(suspect), _laid(suspect, candidates)
+        names = alignment.covering(mine, laid)
+        found = alignment.distances(mine, [laid[name] for name in names]) if len(names) > 1 else None
+        if found is None:
+            raise Abstain(Reason.NOT_COMPARABLE, NOT_TWO.format(len(names), len(candidates)))
+        made = alignment.mixture(found)
+
+        def child_of(child: int | None, parent: int) -> bool:
+            one = suspect if child is None else candidates[names[child]]
+            return _is_child(one, candidates[names[parent]])
+
+        return Measurement(
+            value=0.0 if made is None else float(np.clip(made.gain, 0.0, 1.0)),
+            quantity="share of the distance to the nearest candidate that a mixture explains, 0 to 1; not evidence",
+            summary=alignment.told(made, names),
+            facts={"candidates_that_correspond": len(names), "mixture": made.kind if made else "none"},
+            tables=tuple(alignment.tie_tables(found, made, names)),
+            kinship=alignment.ties(found, made, names, child_of),
         )
 
 
@@ -139,26 +154,73 @@ def _blocks(sketch: Sketch) -> alignment.Blocks:
     return blocks
 
 
+def _paired(first: Sketch, second: Sketch) -> tuple[alignment.Placed, list[alignment.Met], int, bool]:
+    """Both models' blocks by place, those whose units point the same way, the number compared, whether in place."""
+    blocks = _blocks(first), _blocks(second)
+    if _number(first, "width") != _number(second, "width"):
+        raise Abstain(Reason.NOT_COMPARABLE, "widths differ, so coordinates cannot be paired by position")
+    in_place = _number(first, "depth") == _number(second, "depth")
+    placed = alignment.place(*blocks, ROLES)
+    agree, met = _agreeing(placed, *blocks, in_place=in_place)
+    if len(agree) <= SHARE_LEAST * met:
+        raise Abstain(Reason.NOT_COMPARABLE, NOT_PAIRED.format(len(agree), met))
+    return placed, agree, met, in_place
+
+
+def _anatomy(suspect: Sketch, candidate: Sketch) -> tuple[alignment.Anatomy, list[alignment.Delta]]:
+    """The relation of two models whose coordinates correspond; `raise Abstain` of others."""
+    _, agree, met, _ = _paired(suspect, candidate)
+    deltas = [alignment.delta_of(pair) for pair in agree]
+    outline = alignment.Outline(
+        depths=(_number(suspect, "depth"), _number(candidate, "depth")),
+        neurons=(_number(suspect, "neurons"), _number(candidate, "neurons")),
+        copies=(alignment.copies(_blocks(suspect), ROLES), alignment.copies(_blocks(candidate), ROLES)),
+        blocks=met,
+    )
+    return alignment.anatomy(deltas, outline), deltas
+
+
+def _laid(suspect: Sketch, candidates: Mapping[str, Sketch]) -> dict[str, alignment.Blocks]:
+    """Of every candidate that corresponds to the suspect: its blocks, each where its counterpart stands."""
+    laid: dict[str, alignment.Blocks] = {}
+    for name, candidate in candidates.items():
+        try:
+            placed, _, _, in_place = _paired(suspect, candidate)
+        except Abstain:
+            continue
+        laid[name] = alignment.laid_over(_blocks(suspect), _blocks(candidate), placed, in_place=in_place)
+    return laid
+
+
+def _is_child(one: Sketch, other: Sketch) -> bool:
+    """Whether lost information shows that the one was made from the other."""
+    try:
+        told, _ = _anatomy(one, other)
+    except Abstain:
+        return False
+    return told.direction() == "suspect-from-candidate"
+
+
 def _number(sketch: Sketch, what: str) -> int:
     """A fact that should be a whole number; −1 where it is none."""
     found = sketch.facts.get(what)
     return found if isinstance(found, int) and not isinstance(found, bool) else -1
 
 
-def _deltas(
+def _agreeing(
     placed: alignment.Placed, first: alignment.Blocks, second: alignment.Blocks, *, in_place: bool
-) -> tuple[list[alignment.Delta], int]:
-    """Differences of all blocks whose units point the same way, and the number compared."""
-    deltas: list[alignment.Delta] = []
+) -> tuple[list[alignment.Met], int]:
+    """All pairs of blocks whose units point the same way, and the number compared."""
+    agree: list[alignment.Met] = []
     met = 0
     for i, j in placed.pairs(in_place=in_place):
         known = {role: cosine[i, j] for role, cosine in placed.products.items()}
         cosines = {role: float(cosine.mean()) for role, cosine in known.items() if np.isfinite(cosine).all()}
         roles = [role for role, cosine in cosines.items() if cosine >= CORRESPOND]
         layers = placed.mine[i], placed.theirs[j]
-        deltas += [alignment.delta_of(pair) for pair in alignment.met(first, second, [layers], roles)]
+        agree += alignment.met(first, second, [layers], roles)
         met += len(alignment.met(first, second, [layers], tuple(cosines)))
-    return deltas, met
+    return agree, met
 
 
 def _table(deltas: list[alignment.Delta]) -> Table:

@@ -5,10 +5,10 @@ of a layer are exchangeable if nothing is shared, so this p is exact (φ_CSW of 
 Anywhere: each neuron's two legs (gate and up; up and down without a gate) answer to the embeddings of shared
 tokens, each leg is matched by assignment on its own, and A is the rate at which both find the same partner
 (weights-only φ_MATCH, methods §4.3 P2). Unrelated models agree a little because they share concepts, hence A is
-judged against unrelated models only. Where tokens find nothing (another vocabulary, re-trained embeddings), the
-angles among a layer's neurons are asked, which need no vocabulary and hold in any basis (alignment/neuron_graph);
-the larger of the two is the reading. Row cosines in the unchanged basis are no third route: two trainings from one
-initialisation are expected to agree in them (not measured).
+judged against unrelated models only. Where tokens find nothing, the other pairs of gate, up and down are asked (one
+leg may have been trained anew), and the angles among a layer's neurons, which need no vocabulary and hold in any basis
+(alignment/neuron_graph); the largest is the reading. Row cosines in the unchanged basis are no further route: two
+trainings from one initialisation are expected to agree in them (not measured).
 """
 
 from __future__ import annotations
@@ -38,31 +38,20 @@ from forensics import (
     hookimpl,
 )
 
-SHARED_LEAST = 64
-"""Fewer shared anchors than this say nothing."""
 NEURONS_LEAST = 16
 """A unit (an MLP or one expert of it) with fewer usable neurons is left out."""
-ORDER_LEAST, UNIT_FLOOR = 32, 1e-6
-"""Neurons below which an order is not tested, and the least p that one MLP may contribute."""
 SAME_ORDER = 1e-6
 """At this exact p neurons stand in the same order."""
-GONE = 0.2
-"""Below this agreement a layer's neurons are not found again (measured means: shared initialisation 0.01 to 0.05,
-unrelated at most 0.04, continued for as long as pre-training 0.75 to 1.00)."""
-DENSE, SHARED = -1, -2
-"""Stand for "the MLP itself" and "the shared expert" where an expert's number would be."""
-
+NULL = "the MLPs are independent, and training treats every neuron of a layer alike"
 SUMMARY = (
     "In {} matched layers {:.1%} of the sampled MLP neurons have one and the same counterpart by both of their "
     "weight vectors, beyond chance; unrelated models reach a few in a hundred."
 )
 
 Floats = NDArray[np.float32]
-Unit = tuple[int, int]
-"""(layer, expert)."""
-Units = dict[Unit, "alignment.SampledUnit"]
-Placed = dict[Unit, tuple[int, float, float]]
-"""Per unit: neurons compared, ρ of their order, p."""
+Matching = alignment.Matching
+Units = dict[tuple[int, int], "alignment.SampledUnit"]
+"""By layer and expert."""
 
 
 class Neurons:
@@ -71,93 +60,74 @@ class Neurons:
     def __init__(self, probe: NeuronMatch, checkpoint: Checkpoint) -> None:
         self.probe, self.checkpoint = probe, checkpoint
         shape = self.shape = checkpoint.architecture
-        anchors = checkpoint.anchors(probe.anchors)
+        centred, anchors = shape.norm == "layer", checkpoint.anchors(probe.anchors)
         self.hashes, self.inputs = np.zeros(0, np.uint64), np.zeros((0, shape.width or 0), np.float32)
         if anchors is not None:
-            hashes, inputs = alignment.usable_anchors(
-                anchors.hashes, anchors.rows, subtract_mean=shape.norm == "layer"
-            )
-            if len(hashes) >= SHARED_LEAST:
-                self.hashes, self.inputs = hashes, inputs
-        if not self.inputs.shape[1]:
-            raise Abstain(Reason.MISSING_TENSORS, "no width")
-        self.examined = alignment.evenly_spaced(shape.layers, probe.layers)
+            usable = alignment.usable_anchors(anchors.hashes, anchors.rows, subtract_mean=centred)
+            if len(usable[0]) >= alignment.SHARED_LEAST:
+                self.hashes, self.inputs = usable
         width = self.inputs.shape[1]
-        generator = np.random.Generator(np.random.PCG64([probe.seed, width]))
-        self.lead, self.follow = ("gate_proj", "up_proj") if shape.glu else ("up_proj", "down_proj")
+        if not width:
+            raise Abstain(Reason.MISSING_TENSORS, "no width")
+        self.examined = alignment.nested_layers(shape.layers, probe.layers)
+        rng = np.random.Generator(np.random.PCG64([probe.seed, width]))
+        units = max(1, min(shape.experts, probe.experts))
+        down = alignment.nested_layers(shape.layers, probe.down_layers * bool(shape.glu and len(self.hashes)))
+        self.legs = alignment.MlpLegs(checkpoint=checkpoint, glu=shape.glu, width=width, confirms=bool(down))
         self.samplers = alignment.UnitSamplers(
             inputs=self.inputs,
-            projection=generator.standard_normal((width, probe.projection), dtype=np.float32),
-            most=max(NEURONS_LEAST, probe.neurons // max(1, min(shape.experts, probe.experts))),
+            projection=rng.standard_normal((width, probe.projection), dtype=np.float32),
+            most=max(NEURONS_LEAST, probe.neurons // units),
             experts=probe.experts,
             least=NEURONS_LEAST,
             outputs=not shape.glu,
-            subtract_mean=shape.norm == "layer",
+            subtract_mean=centred,
             graph=min(probe.graph, alignment.GRAPH_MOST),
+            third=max(NEURONS_LEAST, probe.down_neurons // units),
+            third_layers=down,
         )
 
     def wants(self, spec: TensorSpec) -> bool:
-        """Both legs of the examined layers' MLPs and experts, where their shapes fit each other and the width."""
-        role = spec.role.removeprefix("shared_")
-        if role not in {self.lead, self.follow} or spec.layer not in self.examined:
+        """The legs of the examined layers' MLPs and experts that fit each other; the third once neurons are chosen."""
+        if spec.layer not in self.examined or not self.legs.fit(spec):
             return False
-        lead, follow = self._leg(spec, self.lead), self._leg(spec, self.follow)
-        if lead is None or follow is None or lead.columns != self.inputs.shape[1]:
-            return False
-        rows, columns = follow.rows, follow.columns
-        return (lead.rows, lead.columns) == ((rows, columns) if self.shape.glu else (columns, rows))
-
-    def _leg(self, spec: TensorSpec, role: str) -> TensorSpec | None:
-        """The leg `role` of the unit that `spec` belongs to."""
-        prefix = "shared_" if spec.role.startswith("shared_") else ""
-        return self.checkpoint.find(prefix + role, spec.layer, spec.expert)
+        return not self.legs.is_third(spec) or alignment.unit_of(spec) in self.samplers.columns
 
     def see(self, spec: TensorSpec, rows: Floats, start: int) -> None:
         """Hands a block to its unit's sampler and closes the unit when both legs are through."""
-        unit, lead = _unit(spec), self._leg(spec, self.lead)
+        unit, lead = alignment.unit_of(spec), self.legs.of(spec, self.legs.lead)
+        if self.legs.is_third(spec):
+            self.samplers.confirm(unit, rows, start)
+            return
         sampler = self.samplers.of(unit, lead.rows if lead is not None else 0)
+        gain = self.legs.gain(unit[0])
         with np.errstate(all="ignore"):
-            if spec.role.endswith(self.lead):
-                sampler.lead(rows, start, self._gain(unit[0]))
+            if spec.role.endswith(self.legs.lead):
+                sampler.lead(rows, start, gain)
             else:
-                sampler.follow(rows, start, self._gain(unit[0]) if self.shape.glu else None)
+                sampler.follow(rows, start, gain if self.shape.glu else None)
         self.samplers.close(unit)
-
-    def _gain(self, layer: int) -> Floats | None:
-        """Gain of the norm in front of the MLP; where attention and MLP share one norm, that one; else none."""
-        for role in ("mlp_norm", "input_norm"):
-            gain = self.checkpoint.vector(role, layer)
-            if gain is not None and len(gain) == self.inputs.shape[1]:
-                return gain
-        return None
 
     def finish(self) -> Sketch:
         """Hashes (n,), units (u, 3), codes (2, M, n), rows (M, k), index (M,), energy (M,); M neurons in all."""
-        for layer, expert in self.samplers.missed():  # its second leg went by before the first had decided
-            role = "shared_" * (expert == SHARED) + self.follow
-            spec = self.checkpoint.find(role, layer, expert if expert >= 0 else None)
-            if spec is not None:
-                for start, rows in self.checkpoint.rows(spec):
-                    self.see(spec, rows, start)
+        for unit in self.samplers.missed():  # its second leg went by before the first had decided
+            self._again(self.legs.follow, unit)
+        for unit in self.samplers.unconfirmed():
+            self._again("down_proj", unit)
         layers = {layer for layer, _ in self.samplers.kept}
         if len(layers) < 2:
             raise Abstain(Reason.TOO_SMALL, f"fewer than 2 layers with {NEURONS_LEAST} usable neurons")
-        return self.probe.sketch(
-            {"hashes": self.hashes, **alignment.units_to_arrays(self.samplers.kept)},
-            {
-                "width": self.shape.width,
-                "depth": self.shape.layers,
-                "glu": self.shape.glu,
-                "layers_dropped": len(self.examined) - len(layers),
-            },
-        )
+        shape, dropped = self.shape, len(self.examined) - len(layers)
+        facts = {"width": shape.width, "depth": shape.layers, "glu": shape.glu, "layers_dropped": dropped}
+        arrays = {"hashes": self.hashes, **alignment.units_to_arrays(self.samplers.samples())}
+        return self.probe.sketch(arrays, facts)
 
-
-def _unit(spec: TensorSpec) -> Unit:
-    """The unit a leg belongs to."""
-    if spec.role.startswith("shared_"):
-        return spec.layer or 0, SHARED
-    return spec.layer or 0, DENSE if spec.expert is None else spec.expert
+    def _again(self, role: str, unit: tuple[int, int]) -> None:
+        """Reads one leg of a unit once more."""
+        spec = self.legs.at(unit, role)
+        if spec is not None and self.legs.fit(spec):
+            for start, rows in self.checkpoint.rows(spec):
+                self.see(spec, rows, start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +135,7 @@ class NeuronMatch(SketchProbe):
     """Matches MLP neurons in place and by what they answer to shared tokens."""
 
     id: ClassVar[str] = "neuron-match"
-    version: ClassVar[str] = "2.1"
+    version: ClassVar[str] = "3.0"
     title: ClassVar[str] = "MLP neurons matched one by one"
     measures: ClassVar[str] = (
         "How often both weight vectors of a neuron, matched separately by shared tokens or by angles, find the same "
@@ -180,156 +150,97 @@ class NeuronMatch(SketchProbe):
     experts: int = 8
     projection: int = 64
     graph: int = 192
+    down_layers: int = 4
+    down_neurons: int = 192
     seed: int = 20260
 
     def first_look(self) -> NeuronMatch:
-        """Looks at two layers, the fewest that make a reading."""
-        return replace(self, layers=2)
+        """Looks at two layers, the fewest that make a reading, and not at what a gated neuron writes."""
+        return replace(self, layers=2, down_layers=0)
 
     def sketcher(self, checkpoint: Checkpoint) -> Neurons:
-        """Neurons of up to `layers` evenly spaced layers, up to `neurons` a layer over all its experts."""
+        """Neurons of up to `layers` layers that other depths choose too, up to `neurons` a layer over all experts."""
         return Neurons(self, checkpoint)
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
-        """Mean over the suspect's matched layers of the agreement rate above chance, at most 1."""
+        """Mean over the suspect's layers that can be found of the agreement rate above chance, at most 1."""
         if suspect.facts.get("glu") != candidate.facts.get("glu"):
             raise Abstain(Reason.NOT_COMPARABLE, "only one side has gated MLPs")
-        mine, theirs = _units(suspect), _units(candidate)
-        matches, facts = _routes(mine, theirs, suspect, candidate)
-        same_shape = all(suspect.facts[key] == candidate.facts[key] for key in ("width", "depth"))
-        placed = alignment.order_tests(mine, theirs) if same_shape else {}
-        value = float(np.mean([match.mean("excess") for match in matches]))
-        by_layer = {match.layers[0]: match.mean("excess") for match in matches}
-        width = min(int(side.facts["width"] or 0) for side in (suspect, candidate))
-        return Measurement(
-            value=value,
-            quantity="agreement of two matchings of neurons above chance, mean over matched layers, at most 1",
-            summary=SUMMARY.format(len(matches), max(value, 0.0)),
-            group=Group.MLP,
-            layers=tuple(by_layer.get(layer) for layer in dict.fromkeys(layer for layer, _ in mine)),
-            exact=_exact(placed),
-            facts={"width": width, **facts, **alignment.match_figures(matches)},
-            tables=(_table(matches, placed), *_coverage(matches)),
-            series=(
-                Series(
-                    panel="Neurons matched",
-                    name="agreement above chance",
-                    x_label="layer of the suspect",
-                    y_label="agreement",
-                    x=tuple(float(layer) for layer in by_layer),
-                    y=tuple(by_layer.values()),
-                ),
-            ),
-            signs=_signs(value, by_layer, placed, by_tokens=facts["route"] == "tokens"),
-        )
-
-
-def _units(sketch: Sketch) -> Units:
-    """The sketch's units, once its arrays fit each other."""
-    hashes = sketch.arrays.get("hashes")
-    units = None if hashes is None else alignment.units_from_arrays(sketch.arrays, len(hashes))
-    if not units or {"width", "depth"} - set(sketch.facts):
-        raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "a sketch without neurons, or whose arrays do not fit")
-    return units
-
-
-def _routes(
-    mine: Units, theirs: Units, suspect: Sketch, candidate: Sketch
-) -> tuple[list[alignment.LayerMatch], dict[str, Scalar]]:
-    """By shared tokens; where these are too few or find nothing, by angles too, and the one that finds more."""
-    keep = alignment.shared_positions(suspect.arrays["hashes"], candidate.arrays["hashes"])
-    facts: dict[str, Scalar] = {"shared_anchors": len(keep[0])}
-    routes: dict[str, list[alignment.LayerMatch]] = {}
-    if len(keep[0]) >= SHARED_LEAST:
-        routes["tokens"] = alignment.match_depths(mine, theirs, keep, NEURONS_LEAST)
-    if _mean(routes.get("tokens", [])) < GONE:
+        mine, theirs = self._units(suspect), self._units(candidate)
+        depths, widths = ([side.facts[key] for side in (suspect, candidate)] for key in ("depth", "width"))
+        depth = depths[1] if depths[0] != depths[1] and isinstance(depths[1], int) else None
+        keep = alignment.shared_positions(suspect.arrays["hashes"], candidate.arrays["hashes"])
         glu = suspect.facts.get("glu") is True
-        routes["angles"] = alignment.match_depths_by_angles(mine, theirs, NEURONS_LEAST, glu=glu)
-    routes = {name: matches for name, matches in routes.items() if matches}
-    if not routes:
-        raise Abstain(Reason.NOT_INFORMATIVE, "too few neurons whose counterparts could be sought")
-    facts |= {f"agreement_by_{name}": _mean(matches) for name, matches in routes.items()}
-    best = max(routes, key=lambda name: _mean(routes[name]))
-    return routes[best], facts | {"route": best}
+        found = alignment.routes(mine, theirs, keep, NEURONS_LEAST, glu=glu, depth=depth)
+        if not found:
+            raise Abstain(Reason.NOT_INFORMATIVE, "too few neurons whose counterparts could be sought")
+        route = max(found, key=lambda name: found[name].value)
+        facts: dict[str, Scalar] = {"shared_anchors": len(keep[0]), "route": route}
+        facts |= {f"agreement_by_{name.replace(' ', '_')}": one.value for name, one in found.items()}
+        same = depths[0] == depths[1] and widths[0] == widths[1]
+        placed = alignment.order_tests(mine, theirs) if same else {}
+        facts["width"] = min(int(width or 0) for width in widths)
+        return _measurement(found[route], facts, placed)
+
+    def _units(self, sketch: Sketch) -> Units:
+        """The sketch's units, once its arrays fit each other and this probe's limits."""
+        hashes = sketch.arrays.get("hashes")
+        units = hashes is not None and alignment.units_from_arrays(
+            sketch.arrays, len(hashes), layers=self.layers, experts=self.experts
+        )
+        if not units or {"width", "depth"} - set(sketch.facts):
+            raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "no neurons in a sketch, or arrays that do not fit")
+        return units
 
 
-def _mean(matches: list[alignment.LayerMatch]) -> float:
-    """Mean excess over matched layers; 0 without any."""
-    return float(np.mean([match.mean("excess") for match in matches])) if matches else 0.0
-
-
-def _coverage(matches: list[alignment.LayerMatch]) -> tuple[Table, ...]:
-    """Where experts are: which unit of the candidate each came from, and how much of its layer it holds."""
-    rows, omitted = alignment.coverage_rows(matches)
-    columns = (
-        "suspect layer",
-        "expert",
-        "candidate layer",
-        "its expert",
-        "agreement",
-        "share of its neurons",
-    )
-    table = Table(
-        title="Experts (-1: the MLP, -2: shared)", columns=columns, rows=tuple(rows), omitted=omitted
-    )
-    return (table,) if rows else ()
-
-
-def _exact(placed: Placed) -> Exact | None:
-    """Fisher's combination over layers; experts of one layer may be copies, so of those the least p times their number.
-
-    Student's t for Spearman's ρ is up to twice too small in its tail for few neurons (measured: 1.6 at 1e-4 for 16
-    of them), so each p is doubled and none counts for less than one in a million.
-    """
-    layers: dict[int, list[float]] = {}
-    for (layer, _), (neurons, _, p) in placed.items():
-        if neurons >= ORDER_LEAST:
-            layers.setdefault(layer, []).append(max(2.0 * p, UNIT_FLOOR))
-    if not layers:
-        return None
-    by_layer = [min(1.0, len(found) * min(found)) for found in layers.values()]
-    return Exact(
-        p=alignment.floored(alignment.fisher(by_layer)),
-        null_hypothesis="the MLPs are independent, and training treats every neuron of a layer alike",
-        method=(
-            f"Spearman's closed form, doubled and floored at 1e-6, least over a layer's experts (Bonferroni), "
-            f"combined by Fisher over {len(layers)} layers"
-        ),
+def _measurement(matching: Matching, facts: dict[str, Scalar], placed: alignment.Orders) -> Measurement:
+    """The reading in words, tables and numbers."""
+    by_layer = matching.by_layer
+    line = Series(
+        panel="Neurons matched", name="agreement above chance", x_label="layer of the suspect", y_label="agreement",
+        x=tuple(map(float, by_layer)), y=tuple(by_layer.values()),
+    )  # fmt: skip
+    together = alignment.orders_together(placed)
+    exact = Exact(p=together[0], null_hypothesis=NULL, method=together[1]) if together else None
+    return Measurement(
+        value=matching.value,
+        quantity="agreement of two matchings of neurons above chance, mean over layers, at most 1",
+        summary=SUMMARY.format(len(matching.matches), max(matching.value, 0.0)),
+        group=Group.MLP,
+        layers=tuple(by_layer.values()),
+        exact=exact,
+        facts={**facts, **alignment.match_figures(matching)},
+        tables=_tables(matching, placed),
+        series=(line,),
+        signs=_signs(matching, exact, by_tokens=facts["route"] != "angles"),
     )
 
 
-def _signs(value: float, by_layer: dict[int, float], placed: Placed, *, by_tokens: bool) -> tuple[Sign, ...]:
+def _signs(matching: Matching, exact: Exact | None, *, by_tokens: bool) -> tuple[Sign, ...]:
     """Same order of neurons without their answers: shared initialisation. Some layers only: partial reuse.
 
     Angles lose single layers of plain fine-tunes (measured: gpt2), so they tell nothing of layers that are gone.
     """
-    exact, signs = _exact(placed), []
-    if exact is not None and exact.p <= SAME_ORDER and value < GONE:
+    signs, layers = [], matching.by_layer.values()
+    if exact is not None and exact.p <= SAME_ORDER and matching.value < alignment.GONE:
         detail = "neurons stand in the same order, yet their weights no longer answer alike"
         signs.append(Sign(sign=SignKind.SHARED_INITIALISATION, detail=detail))
-    kept, gone = (sum(test) for test in zip(*((a > 0.5, a < GONE) for a in by_layer.values()), strict=True))
-    if by_tokens and min(kept, gone) >= max(1, len(by_layer) // 4):
-        detail = f"neurons are found again in {kept} of {len(by_layer)} examined layers, and not in {gone}"
+    kept, gone = sum(a > 0.5 for a in layers), sum(a < alignment.GONE for a in layers)
+    if by_tokens and min(kept, gone) >= max(1, len(layers) // 4):
+        detail = f"neurons are found again in {kept} of {len(layers)} examined layers, and not in {gone}"
         signs.append(Sign(sign=SignKind.PARTIAL_REUSE, detail=detail))
     return tuple(signs)
 
 
-def _table(matches: list[alignment.LayerMatch], placed: Placed) -> Table:
-    """One row per matched pair of layers; the last two columns compare the suspect's layer with its namesake."""
-    rows = []
-    for match in matches:
-        _, rho, p = placed.get((match.layers[0], DENSE), (0, None, None))
-        figures = (round(match.mean(q), 4) for q in ("rate", "excess", "z", "rho"))
-        rows.append((*match.layers, *figures, rho, p if p is None else alignment.floored(p)))
-    columns = (
-        "suspect layer",
-        "candidate layer",
-        "agreement",
-        "above chance",
-        "z within strata",
-        "ρ of legs",
-    )
-    return Table(title="Matched layers", columns=(*columns, "ρ in place", "p in place"), rows=tuple(rows))
+def _tables(matching: Matching, orders: alignment.Orders) -> tuple[Table, ...]:
+    """Layers; and of mixtures where experts came from, or which of them hold the neurons of an MLP."""
+    title, rows = "Matched layers", alignment.layer_rows(matching, orders)
+    layers = Table(title=title, columns=alignment.LAYER_COLUMNS, rows=rows)
+    rows, omitted = alignment.coverage_rows(matching.matches)
+    if not rows:
+        return (layers,)
+    title = "Experts (-1: the MLP, -2: shared)"
+    return layers, Table(title=title, columns=alignment.COVERAGE_COLUMNS, rows=rows, omitted=omitted)
 
 
 @hookimpl

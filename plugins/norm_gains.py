@@ -37,16 +37,12 @@ from forensics import (
 KINDS = ("input_norm", "attn_post_norm", "mlp_norm", "mlp_post_norm", "final_norm")
 LEAST_WIDTH = 16
 PANEL = "Agreement of norm gains over channels"
-CONSTANT = 1e-4
-"""Gains whose spread is below this share of their mean magnitude count as constant; one step of bf16 is larger."""
 TRAINED_DISPERSION = 3.0
 """A matrix of independent normal entries has dispersion 1 (`alignment.dispersion`)."""
 NULL = (
     "the initialisations were drawn independently and neither training used the other's weights, "
     "so that channels of the residual stream are exchangeable"
 )
-SORTED_Z = 5.0
-"""Standard deviations of a rank correlation with the channel index beyond which channels count as sorted."""
 FOLDED = (
     "; its attention weights look trained, and training does not leave every gain constant: gains may have been folded "
     "into the weights, as is done before a rotation (possible tampering)"
@@ -91,28 +87,7 @@ class Gains:
         return self._probe.sketch(arrays, facts)
 
 
-@dataclass(frozen=True)
-class Place:
-    """One norm as both models have it; gains as magnitudes, shape (width,)."""
-
-    kind: str
-    layer: int
-    suspect: Rows
-    candidate: Rows
-
-    @property
-    def flat(self) -> tuple[bool, ...]:
-        """Whether the suspect's and the candidate's gains are constant."""
-        return tuple(bool(g.std() <= CONSTANT * max(g.mean(), 1e-12)) for g in (self.suspect, self.candidate))
-
-    @property
-    def cosine(self) -> float:
-        """Cosine without centring: near one for any two sets of positive gains."""
-        lengths = float(np.linalg.norm(self.suspect) * np.linalg.norm(self.candidate))
-        return float(self.suspect @ self.candidate) / max(lengths, 1e-30)
-
-
-def _places(suspect: Sketch, candidate: Sketch, by_layer: bool) -> list[Place]:
+def _places(suspect: Sketch, candidate: Sketch, by_layer: bool) -> list[alignment.GainPlace]:
     """Equal depth: same kind and layer. Otherwise same kind, magnitudes averaged over layers."""
     places = []
     for kind in KINDS:
@@ -120,11 +95,11 @@ def _places(suspect: Sketch, candidate: Sketch, by_layer: bool) -> list[Place]:
         if not by_layer:
             sides = [{-1: np.mean(np.abs(list(side.values())), axis=0)} if side else {} for side in sides]
         shared = sorted(sides[0].keys() & sides[1].keys())
-        places += [Place(kind, n, np.abs(sides[0][n]), np.abs(sides[1][n])) for n in shared]
+        places += [alignment.GainPlace(kind, n, np.abs(sides[0][n]), np.abs(sides[1][n])) for n in shared]
     return places
 
 
-def _varying(places: list[Place], trained: bool) -> list[Place]:
+def _varying(places: list[alignment.GainPlace], trained: bool) -> list[alignment.GainPlace]:
     """The norms whose gains vary in both; abstains where there is none, and says what that may mean."""
     kept = [place for place in places if not any(place.flat)]
     if kept:
@@ -138,7 +113,9 @@ def _varying(places: list[Place], trained: bool) -> list[Place]:
     raise Abstain(Reason.NOT_INFORMATIVE, detail + FOLDED, signs=(sign,))
 
 
-def _signs(suspect: Sketch, candidate: Sketch, places: list[Place], p: float) -> tuple[Sign, ...]:
+def _signs(
+    suspect: Sketch, candidate: Sketch, places: list[alignment.GainPlace], p: float
+) -> tuple[Sign, ...]:
     """Traces of operations that change gains and not the function."""
     signs = []
     folded = [place for place in places if place.flat == (True, False)]
@@ -156,7 +133,7 @@ def _signs(suspect: Sketch, candidate: Sketch, places: list[Place], p: float) ->
     return tuple(signs)
 
 
-def _shown(places: list[Place], ranked: Rows) -> tuple[Table, tuple[Series, ...]]:
+def _shown(places: list[alignment.GainPlace], ranked: Rows) -> tuple[Table, tuple[Series, ...]]:
     """One row and, where there are layers, one line per kind of norm."""
     rows, lines = [], []
     for kind in dict.fromkeys(place.kind for place in places):
@@ -172,7 +149,7 @@ def _shown(places: list[Place], ranked: Rows) -> tuple[Table, tuple[Series, ...]
 
 
 def _measurement(
-    places: list[Place],
+    places: list[alignment.GainPlace],
     ranked: Rows,
     test: alignment.SymmetryTest,
     facts: dict[str, Scalar],
@@ -198,15 +175,6 @@ def _measurement(
         tables=(table,),
         series=lines,
     )
-
-
-def _sorted(scores: Rows) -> bool:
-    """Whether the mean score rises or falls along the channels, so that their order tells of a tool, not of descent."""
-    mean = scores.mean(axis=0)
-    rho = alignment.pearson(
-        np.argsort(np.argsort(mean)).astype(np.float64), np.arange(len(mean), dtype=np.float64)
-    )
-    return abs(rho or 0.0) * np.sqrt(len(mean) - 1) > SORTED_Z
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +229,7 @@ class NormGains(SketchProbe):
         }
         depth = int(str(suspect.facts["layers"])) if by_layer else 0
         found = _measurement(kept, np.mean(a * b, axis=1), test, facts, depth)
-        if _sorted(a) and _sorted(b):
+        if all(alignment.stand_sorted(side.mean(axis=0)) for side in (a, b)):
             why = "both models' channels stand sorted by gain, as some pruning tools leave them"
             summary = (
                 f"Gains correlate at {found.value:.2f}, but {why}: that would make strangers agree as well."

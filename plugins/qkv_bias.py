@@ -105,37 +105,7 @@ class Biases:
         return self._probe.sketch(alignment.stack(usable, KINDS), self._facts)
 
 
-@dataclass(frozen=True)
-class Match:
-    """One bias vector as both models have it."""
-
-    kind: str
-    layer: int
-    products: Floats
-    """Products of the two signed scores, shape (size,)."""
-    norm: float
-    """Product of the lengths of the two score vectors."""
-    raw: float
-    """Signed correlation of the values themselves, about zero."""
-    magnitudes: float
-    """Correlation of magnitudes: high for any two models with rotary embeddings, and no evidence."""
-
-
-def _match(kind: str, layer: int, a: Floats, b: Floats) -> Match:
-    """What two bias vectors say of each other; `layer` is the suspect's."""
-    s, t = alignment.signed_scores(a), alignment.signed_scores(b)
-    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return Match(
-        kind=kind,
-        layer=layer,
-        products=s * t,
-        norm=float(np.linalg.norm(s) * np.linalg.norm(t)),
-        raw=float(a @ b) / lengths if lengths > 0.0 else 0.0,
-        magnitudes=alignment.pearson(np.abs(a), np.abs(b)) or 0.0,
-    )
-
-
-def _matches(suspect: Sketch, candidate: Sketch) -> list[list[Match]]:
+def _matches(suspect: Sketch, candidate: Sketch) -> list[list[alignment.BiasMatch]]:
     """Every bias both models have, in sets that are tested apart.
 
     In equal depth one set, paired by layer; otherwise V where Q and K agree best, and Q and K where V does.
@@ -148,23 +118,21 @@ def _matches(suspect: Sketch, candidate: Sketch) -> list[list[Match]]:
         sets = [shared]
     else:
         sets = list(alignment.cross_depth_pairs(*sides))
-    return [[_match(k, i, sides[0][k][i], sides[1][k][j]) for k, i, j in found] for found in sets if found]
+    return [
+        [alignment.match_biases(k, i, sides[0][k][i], sides[1][k][j]) for k, i, j in found]
+        for found in sets
+        if found
+    ]
 
 
-def pooled(matches: list[Match]) -> float:
-    """Signed correlation of the scores about zero, pooled over coordinates, in [−1, 1]."""
-    norm = sum(match.norm for match in matches)
-    return float(np.clip(sum(float(match.products.sum()) for match in matches) / max(norm, 1e-30), -1.0, 1.0))
-
-
-def _shown(matches: list[Match]) -> tuple[Table, tuple[Series, ...]]:
+def _shown(matches: list[alignment.BiasMatch]) -> tuple[Table, tuple[Series, ...]]:
     """One row and, over several layers, one line per kind of bias."""
     rows, lines = [], []
     for kind in dict.fromkeys(match.kind for match in matches):
         of_kind = [match for match in matches if match.kind == kind]
         raw, size = (float(np.mean([getattr(m, what) for m in of_kind])) for what in ("raw", "magnitudes"))
-        rows.append((kind, len(of_kind), pooled(of_kind), raw, size))
-        x, y = tuple(float(m.layer) for m in of_kind), tuple(pooled([m]) for m in of_kind)
+        rows.append((kind, len(of_kind), alignment.pooled(of_kind), raw, size))
+        x, y = tuple(float(m.layer) for m in of_kind), tuple(alignment.pooled([m]) for m in of_kind)
         line = Series(panel=PANEL, name=kind, x_label="layer", y_label="signed correlation", x=x, y=y)
         lines += [line] if len(of_kind) > 1 else []
     columns = ("bias", "layers", "signed scores", "signed values", "magnitudes (no evidence)")
@@ -232,10 +200,10 @@ class QkvBias(SketchProbe):
 
 
 def _measurement(
-    suspect: Sketch, candidate: Sketch, matches: list[Match], test: alignment.SymmetryTest
+    suspect: Sketch, candidate: Sketch, matches: list[alignment.BiasMatch], test: alignment.SymmetryTest
 ) -> Measurement:
     """The reading in words, figures and numbers."""
-    value, (table, lines) = pooled(matches), _shown(matches)
+    value, (table, lines) = alignment.pooled(matches), _shown(matches)
     depth = int(str(suspect.facts["layers"]))
     by_layer = [[m for m in matches if m.layer == layer] for layer in range(depth)]
     method = test.method("joint flips of independent signs", "signs (or bundles of them)")
@@ -250,7 +218,7 @@ def _measurement(
             f"and agreement this strong has probability at most {test.p:.1g} if nothing is shared."
         ),
         group=Group.NORM_AND_BIAS,
-        layers=tuple(pooled(found) if found else None for found in by_layer),
+        layers=tuple(alignment.pooled(found) if found else None for found in by_layer),
         exact=Exact(p=test.p, null_hypothesis=NULL, method=method),
         facts={
             "width": min(w for w in widths if isinstance(w, int)),

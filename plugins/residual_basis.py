@@ -165,9 +165,7 @@ def _arrays(side: Sketch) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
 
 def _sorted(rows: NDArray[np.float16]) -> bool:
     """Whether channels stand in order of their energy, as pruning tools may leave them: then none may be permuted."""
-    energy = np.sum(rows.astype(np.float64) ** 2, axis=0)
-    rho, p = alignment.spearman(energy, np.arange(len(energy)))
-    return rho > 0.5 or rho < -0.5 or p < 1e-6 or p > 1.0 - 1e-6
+    return alignment.stand_sorted(np.sum(rows.astype(np.float64) ** 2, axis=0))
 
 
 def _exact(test: alignment.SymmetryTest, *, flips: bool) -> Exact:

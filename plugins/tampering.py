@@ -135,9 +135,7 @@ class Energies:
         for ledger in self._ledgers.values():
             energies = ledger.rows.get("up_proj")
             if energies is not None and energies.size >= 64 and np.isfinite(energies).all():
-                ranks = np.argsort(np.argsort(energies)).astype(np.float64)
-                rho = alignment.pearson(ranks, np.arange(ranks.size, dtype=np.float64)) or 0.0
-                found.append(abs(rho) * float(np.sqrt(ranks.size - 1)))
+                found.append(alignment.order_z(energies))
         return float(np.median(found)) if found else 0.0
 
 

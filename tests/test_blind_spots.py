@@ -5,41 +5,18 @@ One case: a model, its child, and models that share with it what other tools com
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from forensics.case import Named, Request
-from forensics.investigation import investigate
-from forensics.readings import Measurement
-from forensics.records import Dossier, Opinion
-from forensics.registry import Registry
+from forensics.records import Dossier
 from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
+from tests.blind import Mixed, investigated, measured, opinion, rewritten, taking
 
-PROBES = (
-    "attention-channels", "attention-circuits", "neuron-match", "norm-gains", "residual-basis", "tokenizer-diff",
-    "weight-std",
-)  # fmt: skip
 SIZES: dict[str, Any] = {"layers": 4, "width": 64}
-Mixed = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
-
-
-def rewritten(folder: Path, how: Mixed, theirs: Path) -> Path:
-    """Replaces each tensor by what `how` makes of it and of the one of that name in `theirs`."""
-    path, other = folder / "model.safetensors", read_safetensors(theirs / "model.safetensors")
-    made = {
-        n: (d, np.asarray(how(n, w, other[n][1]), np.float32)) for n, (d, w) in read_safetensors(path).items()
-    }
-    write_safetensors(path, made)
-    return folder
-
-
-def taking(*parts: str) -> Mixed:
-    """The other's tensors where the name holds one of `parts`."""
-    return lambda name, own, theirs: theirs if any(part in name for part in parts) else own
 
 
 def flat_norms(name: str, own: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -62,20 +39,6 @@ SHARED: dict[str, Mixed] = {
 """What an independent model has in common with the first; config, tokenizer and flat norms all of them."""
 
 
-def investigated(
-    folder: Path, suspect: str, candidates: tuple[str, ...], controls: tuple[str, ...] = ()
-) -> Dossier:
-    """The record of a case."""
-    request = Request(
-        suspect=Named(label=suspect, path=folder / suspect),
-        candidates=tuple(Named(label=name, path=folder / name) for name in candidates),
-        controls=tuple(Named(label=name, path=folder / name) for name in controls),
-        probes=PROBES,
-        only_bundled=True,
-    )
-    return investigate(request, Registry.load(only_bundled=True)).dossier
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, two children of it, and one independent model for each entry of `SHARED`."""
@@ -94,19 +57,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def record(models: Path) -> Dossier:
     """The first model against all of them."""
     return investigated(models, "base", ("child", *SHARED))
-
-
-def opinion(record: Dossier, name: str) -> Opinion:
-    """The opinion on one candidate."""
-    (found,) = [o for o in record.opinions if o.candidate == name]
-    return found
-
-
-def measured(record: Dossier, probe: str, name: str) -> Measurement:
-    """The measurement of one probe against one candidate."""
-    (outcome,) = [f.outcome for f in record.findings if (f.probe.id, f.candidate) == (probe, name)]
-    assert isinstance(outcome, Measurement), outcome
-    return outcome
 
 
 def test_the_child_is_derived(record: Dossier) -> None:
@@ -158,18 +108,113 @@ def test_a_part_is_not_the_whole(record: Dossier, name: str) -> None:
     assert (found.verdict, found.relation) == ("inconclusive", "partial-reuse"), found.grounds
 
 
-def test_experts_alone_are_not_the_whole(tmp_path: Path) -> None:
-    """Only a mixture's experts reused: not derived, seen by an exact p; with embeddings, said as partial reuse."""
-    base = tiny_checkpoint(tmp_path / "base", architecture="mixtral", seed=1, layers=3, width=64)
-    for k, parts in enumerate((("experts",), ("experts", "embed", "lm_head"))):
-        own = tiny_checkpoint(tmp_path / f"mixture {k}", architecture="mixtral", seed=2, layers=3, width=64)
+EXPERTS: dict[str, tuple[str, ...]] = {
+    "alone": ("experts",),
+    "with router": ("experts", "block_sparse_moe.gate"),
+    "with embeddings": ("experts", "embed", "lm_head"),
+}
+"""Parts of a mixture that are reused, by name."""
+MOVED = ("permuted, with their norm",)
+
+
+@pytest.fixture(scope="module")
+def mixtures(tmp_path_factory: pytest.TempPathFactory) -> Dossier:
+    """A mixture of experts against independent ones that took some of its parts, one of them with noise on top."""
+    folder = tmp_path_factory.mktemp("mixtures")
+    base = tiny_checkpoint(folder / "base", architecture="mixtral", seed=1, layers=4, width=64)
+    for k, (name, parts) in enumerate(EXPERTS.items(), 2):
+        own = tiny_checkpoint(folder / name, architecture="mixtral", seed=k, layers=4, width=64)
         rewritten(own, taking(*parts), base)
-    record = investigated(tmp_path, "base", ("mixture 0", "mixture 1"))
-    for found in record.opinions:
-        assert found.verdict == "inconclusive", found.grounds
-        assert found.exact is not None
-        assert found.exact.p <= 1e-6
-    assert opinion(record, "mixture 1").relation == "partial-reuse"
+    descend(folder / "alone", folder / "further trained", noise=0.3, seed=9)
+    moved = descend(base, folder / "moved", noise=0.02, permute=True, seed=11)
+    own = tiny_checkpoint(
+        folder / "permuted, with their norm", architecture="mixtral", seed=12, layers=4, width=64
+    )
+    rewritten(own, taking("experts", "post_attention_layernorm"), moved)
+    tiny_checkpoint(folder / "stranger", architecture="mixtral", seed=10, layers=4, width=64)
+    return investigated(folder, "base", (*EXPERTS, *MOVED, "further trained", "stranger"))
+
+
+@pytest.mark.parametrize("name", [*EXPERTS, "further trained"])
+def test_experts_alone_are_not_the_whole(mixtures: Dossier, name: str) -> None:
+    """Only a mixture's experts reused: seen by an exact p and layer by layer, said as partial reuse, never derived."""
+    found = opinion(mixtures, name)
+    assert (found.verdict, found.relation) == ("inconclusive", "partial-reuse"), found.grounds
+    assert found.exact is not None
+    assert found.exact.p <= 1e-6
+    assert measured(mixtures, "identity-mlp", name).value > 0.8
+    assert abs(measured(mixtures, "attention-circuits", name).value) < 0.1
+
+
+def test_permuted_experts_are_found_by_their_angles(mixtures: Dossier) -> None:
+    """Experts with the norm in front of them, neurons and channels permuted: no p sees them, their angles do."""
+    found = opinion(mixtures, *MOVED)
+    assert (found.verdict, found.relation) == ("inconclusive", "partial-reuse"), found.grounds
+    assert measured(mixtures, "neuron-match", *MOVED).value > 0.5
+
+
+def test_other_experts_are_no_reuse(mixtures: Dossier) -> None:
+    """A mixture of the same make that took nothing: no small exact p and no reuse stated."""
+    found = opinion(mixtures, "stranger")
+    assert found.verdict == "independent", found.grounds
+    assert found.exact is not None
+    assert found.exact.p > 1e-3
+
+
+def with_tower(folder: Path, seed: int, layers: int = 3) -> Path:
+    """Puts the language model behind a wrapper's name and an encoder of images of that seed beside it (LLaVA)."""
+    path, rng = folder / "model.safetensors", np.random.default_rng(seed)
+    made = {f"language_model.{n}": stored for n, stored in read_safetensors(path).items()}
+    for layer in range(layers):
+        at = f"vision_tower.vision_model.encoder.layers.{layer}"
+        shapes = {"mlp.fc1": (96, 32), "mlp.fc2": (32, 96)}
+        shapes |= {f"self_attn.{n}": (32, 32) for n in ("q_proj", "k_proj", "v_proj", "out_proj")}
+        for name, shape in shapes.items():
+            made[f"{at}.{name}.weight"] = ("bf16", rng.standard_normal(shape).astype(np.float32))
+    write_safetensors(path, made)
+    text = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    whole = {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": text}
+    (folder / "config.json").write_text(json.dumps(whole), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def multimodal(tmp_path_factory: pytest.TempPathFactory) -> Dossier:
+    """A vision-language model against its child, one that took only its encoder, and one that took nothing."""
+    folder = tmp_path_factory.mktemp("multimodal")
+    base = with_tower(tiny_checkpoint(folder / "base", seed=1, **SIZES), 1)
+    descend(base, folder / "child", noise=0.05, seed=4)
+    with_tower(tiny_checkpoint(folder / "encoder only", seed=2, **SIZES), 1)
+    with_tower(tiny_checkpoint(folder / "stranger", seed=3, **SIZES), 3)
+    return investigated(folder, "base", ("child", "encoder only", "stranger"))
+
+
+def test_the_vision_part_is_not_the_whole(multimodal: Dossier) -> None:
+    """Only the vision tower reused: neither derived nor independent, and the reason names the vision tower."""
+    found = opinion(multimodal, "encoder only")
+    assert (found.verdict, found.relation) == ("inconclusive", "partial-reuse"), found.grounds
+    assert "vision tower" in found.because
+    assert "public encoder" in found.because
+    seen = measured(multimodal, "tower-identity", "encoder only")
+    assert seen.exact is not None
+    assert (seen.group, seen.exact.p <= 1e-6) == (None, True)
+    assert found.exact is not None
+    assert found.exact.p > 1e-3, (
+        "the language models themselves share nothing, and nothing else is said of them"
+    )
+
+
+def test_a_vision_part_of_its_own_is_no_reuse(multimodal: Dossier) -> None:
+    """Independent language models with towers of their own come out independent, and no reuse is stated."""
+    found = opinion(multimodal, "stranger")
+    assert (found.verdict, found.relation) == ("independent", "undetermined"), found.grounds
+    assert abs(measured(multimodal, "tower-identity", "stranger").value) < 0.1
+
+
+def test_a_shared_vision_part_does_not_hide_descent(multimodal: Dossier) -> None:
+    """A child that kept the vision tower as well comes out derived."""
+    found = opinion(multimodal, "child")
+    assert found.verdict == "derived", found.grounds
 
 
 def test_a_child_as_control_withdraws_the_opinion(models: Path) -> None:

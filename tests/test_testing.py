@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from forensics import Abstain, Measurement, Pair, Probe, Reason, Sketch, SketchProbe, TensorSpec
+from forensics import Abstain, Kinship, Measurement, Pair, Probe, Reason, Sketch, SketchProbe, TensorSpec
 from forensics.alignment.gauge_draws import GAUGES
 from forensics.checkpoint import Checkpoint, open_checkpoint
 from forensics.errors import ForensicsError
@@ -240,6 +241,18 @@ class LastBlock:
         return self.probe.sketch({"rows": self.rows})
 
 
+class Nothing(LastBlock):
+    """Wants no tensor and keeps a number."""
+
+    def wants(self, spec: TensorSpec) -> bool:  # noqa: ARG002
+        """None."""
+        return False
+
+    def finish(self) -> Sketch:
+        """The number."""
+        return self.probe.sketch({"x": np.ones(1)})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blockwise(SketchProbe):
     """A sketch probe that is wrong once tensors are large."""
@@ -258,6 +271,31 @@ class Blockwise(SketchProbe):
         return Measurement(value=1.0, quantity="one", summary="One.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Careless(Blockwise):
+    """Sketches properly, and speaks of candidates that it was not given."""
+
+    id: ClassVar[str] = "careless"
+
+    def sketcher(self, checkpoint: Checkpoint) -> Nothing:  # noqa: ARG002
+        """One that wants nothing."""
+        return Nothing(self)
+
+    def compare_all(self, suspect: Sketch, candidates: Mapping[str, Sketch]) -> Measurement:  # noqa: ARG002
+        """Names a stranger."""
+        kinship = (Kinship(candidate="somebody", relation="merged"),)
+        return Measurement(value=1.0, quantity="one", summary="One.", kinship=kinship)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lonely(Careless):
+    """Counts on candidates that abstained or are foreign."""
+
+    def compare_all(self, suspect: Sketch, candidates: Mapping[str, Sketch]) -> Measurement:  # noqa: ARG002
+        """Looks for one of its own."""
+        return Measurement(value=candidates["mine"].arrays["x"][0], quantity="one", summary="One.")
+
+
 @pytest.mark.parametrize(
     ("probe", "advice"),
     [
@@ -268,6 +306,8 @@ class Blockwise(SketchProbe):
         (Crashing(), "raise Abstain"),
         (Silent(), "say in words"),
         (Blockwise(), "small row blocks"),
+        (Careless(), "not one of the candidates it was given"),
+        (Lonely(), "compare_all on child against parent, child: KeyError"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Probe | SketchProbe) else "",
 )

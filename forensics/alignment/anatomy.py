@@ -16,7 +16,7 @@ import numpy as np
 from forensics.alignment.blocks import DENSE
 from forensics.alignment.deltas import Delta, one_direction
 from forensics.alignment.lattice import Lattice, cast_between, image, lattice_of
-from forensics.records import Relation
+from forensics.readings import Direction, Relation
 
 LOOKED_AT = 10
 """Blocks whose grid is looked for, evenly spaced over all that are compared."""
@@ -37,7 +37,7 @@ SMALL = 0.08
 """Above this relative delta no cast to any format is looked for (8-bit floats move weights by .026 to .06)."""
 
 SIDES = ("suspect", "candidate")
-TO = ("candidate-to-suspect", "suspect-to-candidate")
+FROM: tuple[Direction, Direction] = ("suspect-from-candidate", "candidate-from-suspect")
 """Direction of descent if the first, or the second, of `SIDES` is the child."""
 
 
@@ -57,10 +57,10 @@ class Anatomy:
         if self.relation == "undetermined":
             self.relation = relation
 
-    def direction(self) -> str:
+    def direction(self) -> Direction:
         """Where all arrows point; `undetermined` without any, or if they contradict each other."""
         children = {child for child, _ in self.arrows}
-        return TO[children.pop()] if len(children) == 1 else "undetermined"
+        return FROM[children.pop()] if len(children) == 1 else "undetermined"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Assignments: which neuron is which, which layer is which, and how surprising an agreement is.
+"""Assignments: which neuron is which, and how surprising an agreement is.
 
 Sources: Zhu et al. 2025 (arXiv 2502.12292) for Spearman and Fisher after a linear assignment; methods §4.3 P2
 for the agreement of two assignments and its null within strata of importance.
@@ -21,30 +21,6 @@ SMALLEST_P = 1e-300
 """A single p-value enters Fisher's sum no smaller than this, so that the sum stays finite."""
 
 
-def evenly_spaced(count: int, most: int) -> tuple[int, ...]:
-    """At most `most` of `count` layers, evenly spaced, with the first and the last."""
-    if count <= most or most < 2:
-        return tuple(range(min(count, max(most, 0))))
-    return tuple(round(step) for step in np.linspace(0, count - 1, most))
-
-
-def nested_layers(count: int, most: int) -> tuple[int, ...]:
-    """At most `most` of `count` layers at distances from the nearer end that other depths choose as well.
-
-    Multiples of the smallest power of two that are few enough, then the halves between them, from the ends inwards:
-    a model of which middle layers were dropped, and one with layers put in, still meet the original at both ends.
-    """
-    distance = np.minimum(np.arange(count), np.arange(count)[::-1])
-    step = 1
-    while np.count_nonzero(distance % step == 0) > max(most, 2):
-        step *= 2
-    between = np.flatnonzero(distance % step == step // 2) if step > 1 else np.arange(0)
-    chosen = np.flatnonzero(distance % step == 0)
-    room = max(0, most - len(chosen))
-    chosen = np.concatenate([chosen, between[np.argsort(distance[between], kind="stable")][:room]])
-    return tuple(sorted(chosen.tolist())[: max(most, 0)])
-
-
 def match_rows(similarity: Floats) -> NDArray[np.intp]:
     """Best one-to-one matching of rows to columns, by the sum of similarities (linear assignment).
 
@@ -62,46 +38,6 @@ def match_rows(similarity: Floats) -> NDArray[np.intp]:
     )
     partner[rows] = columns
     return partner
-
-
-def match_layers(similarity: Floats, *, monotone: bool = False) -> NDArray[np.intp]:
-    """The partner of each row layer among the column layers, shape (rows,), `UNMATCHED` for none.
-
-    Free matching allows reordered layers; monotone matching (dynamic programming over gaps that cost nothing)
-    keeps their order, and pairs only layers of positive similarity.
-    """
-    if not monotone:
-        return match_rows(similarity)
-    gain = np.where(np.isfinite(similarity), np.maximum(similarity, 0.0), 0.0)
-    rows, columns = gain.shape
-    best = np.zeros((rows + 1, columns + 1))
-    for i in range(1, rows + 1):
-        paired = best[i - 1, :-1] + gain[i - 1]
-        best[i, 1:] = np.maximum.accumulate(np.maximum(paired, best[i - 1, 1:]))
-    partner = np.full(rows, UNMATCHED, np.intp)
-    i, j = rows, columns
-    while i and j:
-        if best[i, j] == best[i - 1, j]:
-            i -= 1
-        elif best[i, j] == best[i, j - 1]:
-            j -= 1
-        else:
-            i, j = i - 1, j - 1
-            partner[i] = j
-    return partner
-
-
-def match_repeated(similarity: Floats, clearly: float) -> NDArray[np.intp]:
-    """`match_layers`, but a row whose best column is better by `clearly` than the one assigned gets that one.
-
-    For models that repeat layers: one column may then have several rows. Entries that are not finite are no partner.
-    """
-    partner = match_layers(similarity)
-    known = np.where(np.isfinite(similarity), similarity, -np.inf)
-    rows = np.arange(len(known))
-    assigned = np.where(partner == UNMATCHED, 0.0, known[rows, partner])
-    best = known.argmax(axis=1)
-    return np.where(known[rows, best] > assigned + clearly, best, partner).astype(np.intp)
 
 
 def agreement(first: NDArray[np.intp], second: NDArray[np.intp]) -> float:
@@ -140,15 +76,20 @@ def spearman(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float]:
     Closed form: ρ √((n−2)/(1−ρ²)) is nearly Student's t with n−2 degrees of freedom if the order of one side
     is uniformly random. Fewer than 4 values say nothing: (0, 1).
     """
-    from scipy.special import stdtr
-
     n = len(first)
     if n < 4:
         return 0.0, 1.0
     ranks = [np.argsort(np.argsort(side)).astype(np.float64) for side in (first, second)]
     rho = float(np.clip(1.0 - 6.0 * np.sum((ranks[0] - ranks[1]) ** 2) / (n * (n * n - 1.0)), -1.0, 1.0))
+    return rho, student_p(rho, n)
+
+
+def student_p(rho: float, n: int) -> float:
+    """One-sided p of a rank correlation of n values, by Student's t with n−2 degrees of freedom."""
+    from scipy.special import stdtr
+
     statistic = rho * np.sqrt((n - 2) / max(1.0 - rho * rho, 1e-15))
-    return rho, float(max(stdtr(n - 2, -statistic), SMALLEST_P))
+    return float(max(stdtr(n - 2, -statistic), SMALLEST_P))
 
 
 def fisher(p_values: Sequence[float]) -> float:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.alignment.assignment import UNMATCHED, match_layers
+from forensics.alignment.assignment import UNMATCHED
+from forensics.alignment.depths import match_layers
 from forensics.alignment.permutation import signed_scores
 
 Floats = NDArray[np.float64]

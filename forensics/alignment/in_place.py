@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.alignment.assignment import match_repeated
 from forensics.alignment.blocks import MLP, Blocks, Floats32, meeting
+from forensics.alignment.depths import match_repeated
 
 COPIED = 0.5
 """Above this agreement with an earlier layer of its own model a layer is its copy."""

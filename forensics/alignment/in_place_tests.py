@@ -16,14 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.alignment.assignment import spearman
 from forensics.alignment.blocks import ATTENTION, HEAD_MOST, Blocks, meeting
 from forensics.alignment.heads import free_flips, sign_units
 from forensics.alignment.in_place import COPIED, Placed, copies, directions_in
+from forensics.alignment.ordered import stand_sorted
 from forensics.alignment.permutation import chernoff, floored, sign_flip_test
-
-SORTED = 1e-6
-"""Neurons whose sizes follow their order with a smaller p stand sorted."""
 
 Floats = NDArray[np.float64]
 Flips = Callable[[tuple[int, int]], Floats]
@@ -132,7 +129,7 @@ def neurons_sorted(blocks: Blocks, roles: tuple[str, ...]) -> bool:
     for found in sizes.values():
         if len({one.size for one in found}) == 1:
             size = np.sum(found, axis=0)
-            if min(spearman(sign * size, np.arange(size.size))[1] for sign in (1.0, -1.0)) < SORTED:
+            if stand_sorted(size):
                 return True
     return False
 

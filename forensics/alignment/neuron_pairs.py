@@ -1,120 +1,49 @@
-"""Whose counterpart a neuron is: two legs matched apart, unit by unit and layer by layer."""
+"""Whose counterpart a layer is: every unit against every unit, and layers aligned over the depth."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.alignment.assignment import agreement, match_layers, match_rows, spearman, stratified_z
-from forensics.alignment.neuron_codes import standardise
-from forensics.alignment.neuron_graph import Graph, match_graphs, prepared
+from forensics.alignment.depths import answerable, match_repeated
+from forensics.alignment.neuron_graph import prepared
 from forensics.alignment.neuron_sample import SampledUnit, Unit
+from forensics.alignment.neuron_units import UnitMatch, leg_agreements, match_angles, match_units, view_of
 
-Floats32 = NDArray[np.float32]
-AngleView = tuple[Graph, Floats32]
-"""Angles among a unit's neurons, and their energies."""
 View = TypeVar("View")
+Partners = Mapping[int, tuple[int, UnitMatch]]
+"""Per unit (expert) of one layer: its partner by excess, and the match."""
 
 PAIRS_FREE, NEAR = 64, 0.2
-"""More pairs of units meet by angles only where their relative depths differ by at most NEAR."""
+"""More pairs of units meet by angles or other legs only where their relative depths differ by at most NEAR."""
 PAIRS_MOST = 400
 """Pairs of units that are matched by angles (about 15 ms each for 192 neurons)."""
-REPEATED = 0.5
-"""At this excess a layer is the copy of one already taken; unrelated layers stay below 0.1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitView:
-    """One MLP (or expert) as its neurons answer to shared anchors."""
-
-    lead: Floats32
-    """First leg, (neurons, anchors), from `standardise`."""
-    follow: Floats32
-    """Second leg, likewise."""
-    importance: Floats32
-    """Energy of the answers, (neurons,): the strata of the null."""
-
-    def answering(self) -> NDArray[np.intp]:
-        """Neurons that answer in both legs; the others take no part."""
-        return np.flatnonzero(self.lead.any(axis=1) & self.follow.any(axis=1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitMatch:
-    """How two units' neurons were matched, leg by leg."""
-
-    rate: float
-    """A: share of matched neurons whose two legs found the same partner."""
-    excess: float
-    """A above its chance level and scaled so that 1 stays 1: (A − 1/n) / (1 − 1/n)."""
-    z: float
-    """A against its null within strata of importance, in standard deviations."""
-    rho: float
-    """Spearman's ρ between the two legs' matchings (the original φ_MATCH)."""
-    found: frozenset[int]
-    """Neurons of the second unit that both legs agree on."""
-
-
-def match_units(first: UnitView, second: UnitView, least: int) -> UnitMatch | None:
-    """Two assignments of the smaller unit's neurons to the larger one's; None if either has fewer than `least`.
-
-    Chance: a second partner is any of the n neurons of the larger unit, so E[A] is about 1/n. Of the second leg
-    the sign is left out: negating a gated neuron's up row and down column changes nothing it computes.
-    """
-    mine, theirs = first.answering(), second.answering()
-    if min(len(mine), len(theirs)) < least:
-        return None
-    swapped = len(mine) > len(theirs)
-    (a, rows), (b, columns) = (
-        ((second, theirs), (first, mine)) if swapped else ((first, mine), (second, theirs))
-    )
-    lead = match_rows(a.lead[rows] @ b.lead[columns].T)
-    follow = match_rows(np.abs(a.follow[rows] @ b.follow[columns].T))
-    agreed = lead == follow
-    found = (rows[agreed] if swapped else columns[lead[agreed]]).tolist()
-    return _unit_match(lead, follow, a.importance[rows], len(columns), found)
-
-
-def _unit_match(
-    lead: NDArray[np.intp], follow: NDArray[np.intp], importance: Floats32, of: int, found: Iterable[int]
-) -> UnitMatch:
-    """Figures of two matchings into `of` neurons."""
-    rate, chance = agreement(lead, follow), 1.0 / of
-    return UnitMatch(
-        rate=rate,
-        excess=(rate - chance) / (1.0 - chance),
-        z=stratified_z(lead, follow, importance),
-        rho=spearman(lead, follow)[0],
-        found=frozenset(found),
-    )
-
-
-def match_angles(first: AngleView, second: AngleView, least: int) -> UnitMatch | None:
-    """The same by the angles among a unit's neurons, without vocabulary and in any basis (`neuron_graph`)."""
-    (a, strength), (b, _) = (first, second) if len(first[1]) <= len(second[1]) else (second, first)
-    if len(strength) < least:
-        return None
-    lead, follow = match_graphs(a, b)
-    agreed = np.flatnonzero(lead == follow)
-    found = (agreed if a is not first[0] else lead[agreed]).tolist()
-    return _unit_match(lead, follow, strength, len(b.lead), found)
+TOKEN_PAIRS_FREE = 2_500
+"""More pairs of units (experts on both sides) meet by tokens only at like relative depth."""
+FOUND = 0.5
+"""Above this excess a layer is found again; unrelated layers stay below 0.1."""
+CLEARLY = 0.3
+"""Better by this than in order, and a layer is a copy of one already taken, or stands elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerMatch:
-    """One layer of the first model against one of the second: each unit of it with its best partner."""
+    """One layer of the first model against one of the second: each unit of either with its best partner."""
 
     layers: tuple[int, int]
-    partners: Mapping[int, tuple[int, UnitMatch]]
-    """Per unit (expert) of the first: its partner by excess, and the match."""
-    neurons: int
-    """Sampled neurons of the second model's layer."""
+    partners: Partners
+    """Of the first model's units."""
+    takers: Partners
+    """Of the second model's units."""
+    neurons: tuple[int, int]
+    """Sampled neurons of the first and of the second model's layer."""
+    legs: Mapping[str, float] = field(default_factory=dict)
+    """Agreement of each pair of legs, where gate, up and down are known; mean over the first model's units."""
 
     def mean(self, quantity: str) -> float:
         """Mean of a figure of `UnitMatch` over the first model's units; 0 without any."""
@@ -127,8 +56,25 @@ class LayerMatch:
         Several experts finding the same dense neuron is the mark of up-cycling (methods §4.3 P2).
         """
         finders = Counter((theirs, n) for theirs, match in self.partners.values() for n in match.found)
-        share = len(finders) / self.neurons if self.neurons else 0.0
+        share = len(finders) / self.neurons[1] if self.neurons[1] else 0.0
         return share, finders.total() / len(finders) if finders else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """All layers of the first model that could be found again, and where they were."""
+
+    matches: tuple[LayerMatch, ...]
+    """Pairs of layers, of the answerable ones."""
+    by_layer: Mapping[int, float]
+    """Excess of every layer of the first model that was compared and can tell; 0 where it has no counterpart."""
+    excused: int
+    """Layers that cannot tell, because their counterpart was not examined in a model of another depth."""
+
+    @property
+    def value(self) -> float:
+        """Mean excess; 0 without any layer."""
+        return float(np.mean(list(self.by_layer.values()))) if self.by_layer else 0.0
 
 
 def match_depths(
@@ -136,102 +82,112 @@ def match_depths(
     second: Mapping[Unit, SampledUnit],
     keep: tuple[NDArray[np.intp], NDArray[np.intp]],
     least: int,
-) -> list[LayerMatch]:
-    """Matches every layer of the first model with one of the second, by the summed excess; unmatched are left out.
+    *,
+    legs: tuple[int, int] = (0, 1),
+    depth: int | None = None,
+) -> Matching:
+    """Aligns the layers of the first model with those of the second, `depth` layers deep if that differs.
 
-    `keep` are the shared anchors' positions on either side; units of fewer than `least` neurons take no part.
+    `keep` are the shared anchors' positions on either side; units of fewer than `least` neurons take no part. `legs`
+    are the two whose matchings are to agree.
     """
-    sides = []
-    for units, kept in zip((first, second), keep, strict=True):
-        views = {}
-        for key, unit in units.items():
-            lead, follow = (standardise(codes, kept) for codes in unit.codes)
-            views[key] = UnitView(lead=lead, follow=follow, importance=unit.energy)
-        sides.append(views)
-    sizes = {key: len(unit.energy) for key, unit in second.items()}
-    return _match(sides[0], sides[1], sizes, lambda a, b: match_units(a, b, least))
+    mine, theirs = (
+        {key: view_of(unit, kept) for key, unit in units.items()}
+        for units, kept in zip((first, second), keep, strict=True)
+    )
+    sizes = [{key: len(unit.energy) for key, unit in side.items()} for side in (first, second)]
+    free = TOKEN_PAIRS_FREE if legs == (0, 1) else PAIRS_FREE
+    reach, signed = NEAR if len(mine) * len(theirs) > free else 1.0, 0 in legs
+    found = _match(
+        mine, theirs, sizes, lambda a, b: match_units(a, b, least, legs, signed=signed), reach, depth
+    )
+    told = []
+    for match in found.matches:
+        pairs = [
+            (mine[match.layers[0], a], theirs[match.layers[1], b]) for a, (b, _) in match.partners.items()
+        ]
+        agreed = [told for told in (leg_agreements(a, b, least) for a, b in pairs) if told]
+        means = {name: float(np.mean([one[name] for one in agreed])) for name in (agreed or [{}])[0]}
+        told.append(replace(match, legs=means))
+    return replace(found, matches=tuple(told))
 
 
 def match_depths_by_angles(
-    first: Mapping[Unit, SampledUnit], second: Mapping[Unit, SampledUnit], least: int, *, glu: bool
-) -> list[LayerMatch]:
+    first: Mapping[Unit, SampledUnit],
+    second: Mapping[Unit, SampledUnit],
+    least: int,
+    *,
+    glu: bool,
+    depth: int | None = None,
+) -> Matching:
     """The same without vocabulary; of many pairs of units only those at like relative depth meet."""
     mine, theirs = (
         {key: (prepared(u.grams, u.traits, glu=glu), u.energy[: len(u.traits)]) for key, u in units.items()}
         for units in (first, second)
     )
-    sizes = {key: len(unit.traits) for key, unit in second.items()}
+    sizes = [{key: len(unit.traits) for key, unit in side.items()} for side in (first, second)]
     pairs = len(mine) * len(theirs)
     reach = 0.0 if pairs > PAIRS_MOST else NEAR if pairs > PAIRS_FREE else 1.0
-    return _match(mine, theirs, sizes, lambda a, b: match_angles(a, b, least), reach=reach)
+    return _match(mine, theirs, sizes, lambda a, b: match_angles(a, b, least), reach, depth)
 
 
 def _match(
     first: Mapping[Unit, View],
     second: Mapping[Unit, View],
-    sizes: Mapping[Unit, int],
+    sizes: list[dict[Unit, int]],
     matcher: Callable[[View, View], UnitMatch | None],
-    *,
-    reach: float = 1.0,
-) -> list[LayerMatch]:
-    """Layers one to one; then a layer left without a likeness takes the best even if taken (repeated layers)."""
+    reach: float,
+    depth: int | None,
+) -> Matching:
+    """Layers in order; one that is clearly better elsewhere goes there (repeated and moved layers)."""
     mine, theirs = (sorted({layer for layer, _ in side}) for side in (first, second))
     high, deep = max(1, len(mine) - 1), max(1, len(theirs) - 1)
     tried: list[list[LayerMatch]] = []
     for i, layer in enumerate(mine):
         row = []
         for j, other in enumerate(theirs):
-            a = {e: view for (at, e), view in first.items() if at == layer}
-            b = {e: view for (at, e), view in second.items() if at == other}
-            best: dict[int, tuple[int, UnitMatch]] = {}
-            for unit, view in a.items() if abs(i * deep - j * high) <= reach * high * deep + high / 2 else ():
-                pairs = [(them, matcher(view, seen)) for them, seen in b.items()]
-                found = [(them, match) for them, match in pairs if match is not None]
-                if found:
-                    best[unit] = max(found, key=lambda pair: pair[1].excess)
-            neurons = sum(sizes[other, e] for e in b)
-            row.append(LayerMatch(layers=(layer, other), partners=best, neurons=neurons))
+            near = abs(i * deep - j * high) <= reach * high * deep + high / 2
+            a, b = (
+                {e: view for (n, e), view in side.items() if n == at and near}
+                for side, at in ((first, layer), (second, other))
+            )
+            row.append(_layers((layer, other), a, b, sizes, matcher))
         tried.append(row)
     excess = np.array([[pair.mean("excess") if pair.partners else -1.0 for pair in row] for row in tried])
-    partner = match_layers(excess)
-    for i, j in enumerate(partner.tolist()):
-        best_j = int(np.argmax(excess[i]))
-        if excess[i, best_j] > REPEATED and (j < 0 or excess[i, j] < REPEATED / 2):
-            partner[i] = best_j
-    matched = [row[j] for row, j in zip(tried, partner.tolist(), strict=True) if j >= 0]
-    return [pair for pair in matched if pair.partners]
+    partner = match_repeated(excess, CLEARLY, monotone=True).tolist()
+    likeness = [
+        float(excess[i, j]) if j >= 0 and tried[i][j].partners else 0.0 for i, j in enumerate(partner)
+    ]
+    tells = np.ones(len(mine), bool) if depth is None else answerable(likeness, partner, theirs, depth, FOUND)
+    kept = [i for i in range(len(mine)) if tells[i] and any(pair.partners for pair in tried[i])]
+    return Matching(
+        matches=tuple(
+            tried[i][partner[i]] for i in kept if partner[i] >= 0 and tried[i][partner[i]].partners
+        ),
+        by_layer={mine[i]: likeness[i] for i in kept},
+        excused=int(len(mine) - tells.sum()),
+    )
 
 
-def coverage_rows(matches: Sequence[LayerMatch], most: int = 64) -> tuple[list[tuple[int | float, ...]], int]:
-    """Which units' neurons live where: (layer, unit, candidate's layer, unit, agreement, share of its neurons).
-
-    Only layers in which either side has experts; the second value counts rows beyond `most`.
-    """
-    rows: list[tuple[int | float, ...]] = []
-    for match in matches:
-        for mine, (theirs, found) in sorted(match.partners.items()):
-            if mine >= 0 or theirs >= 0:
-                share = len(found.found) / max(1, match.neurons)
-                rows.append(
-                    (match.layers[0], mine, match.layers[1], theirs, round(found.rate, 4), round(share, 4))
-                )
-    return rows[:most], max(0, len(rows) - most)
-
-
-def match_figures(matches: Sequence[LayerMatch]) -> dict[str, float]:
-    """Side figures of matched layers; those of experts only where one side has several units in a layer."""
-    shares, finders = zip(*(match.found() for match in matches), strict=True)
-    figures: dict[str, float] = {
-        "layers_matched": len(matches),
-        "layers_repeated": len(matches) - len({match.layers[1] for match in matches}),
-        "matched_in_order": all(a.layers[1] <= b.layers[1] for a, b in pairwise(matches)),
-        "median_z_within_strata": float(np.median([match.mean("z") for match in matches])),
-        "median_rho": float(np.median([match.mean("rho") for match in matches])),
-        "candidate_neurons_found": float(np.mean(shares)),
-    }
-    experts = [found for match in matches for found in match.partners.items()]
-    if any(mine >= 0 or theirs >= 0 for mine, (theirs, _) in experts):
-        figures["units_compared"] = len(experts)
-        figures["units_recognised"] = sum(found.excess > 0.5 for _, (_, found) in experts)
-        figures["finders_per_neuron"] = float(np.mean(finders))
-    return figures
+def _layers(
+    layers: tuple[int, int],
+    first: Mapping[int, View],
+    second: Mapping[int, View],
+    sizes: list[dict[Unit, int]],
+    matcher: Callable[[View, View], UnitMatch | None],
+) -> LayerMatch:
+    """Every unit of one layer against every unit of the other."""
+    tried = [(a, b, matcher(view, seen)) for a, view in first.items() for b, seen in second.items()]
+    found = [(a, b, match) for a, b, match in tried if match is not None]
+    partners: dict[int, tuple[int, UnitMatch]] = {}
+    takers: dict[int, tuple[int, UnitMatch]] = {}
+    for a, b, match in found:
+        if a not in partners or match.excess > partners[a][1].excess:
+            partners[a] = b, match
+        if b not in takers or match.excess > takers[b][1].excess:
+            takers[b] = a, match
+    neurons = tuple(
+        sum(n for (at, _), n in side.items() if at == layer)
+        for side, layer in zip(sizes, layers, strict=True)
+    )
+    return LayerMatch(layers=layers, partners=partners, takers=takers, neurons=(neurons[0], neurons[1]))

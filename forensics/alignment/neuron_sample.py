@@ -38,6 +38,8 @@ class SampledUnit:
     """Cosines among the first g neurons within either leg, (2, g, g); see `neuron_graph`."""
     traits: NDArray[np.float16]
     """Logarithm of the first leg's norm and cosine of the two legs, (g, 2)."""
+    third: NDArray[np.int8]
+    """Answers of the first t neurons' down columns, (t, anchors), where gate and up are the two legs; t may be 0."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,57 +185,5 @@ class UnitSampler:
             energy=energy[there].astype(np.float32),
             grams=grams,
             traits=traits,
+            third=np.zeros((0, len(self.inputs)), np.int8),
         )
-
-
-@dataclass(slots=True, kw_only=True)
-class UnitSamplers:
-    """The samplers of all units of a model, and the samples of those that are through."""
-
-    inputs: Floats32
-    projection: Floats32
-    most: int
-    experts: int
-    """Of the experts (numbers from 0) of a layer, those that answer most are kept."""
-    least: int
-    """A sample of fewer neurons is dropped."""
-    outputs: bool
-    subtract_mean: bool
-    graph: int = 0
-    open: dict[Unit, UnitSampler] = field(default_factory=dict)
-    kept: dict[Unit, SampledUnit] = field(default_factory=dict)
-
-    def of(self, unit: Unit, neurons: int) -> UnitSampler:
-        """The unit's sampler, made when first asked for."""
-        if unit not in self.open:
-            self.open[unit] = UnitSampler(
-                inputs=self.inputs,
-                projection=self.projection,
-                neurons=neurons,
-                most=self.most,
-                outputs=self.outputs,
-                subtract_mean=self.subtract_mean,
-                graph=self.graph,
-            )
-        return self.open[unit]
-
-    def close(self, unit: Unit) -> None:
-        """Samples the unit if both its legs are through and nothing was missed."""
-        sampler = self.open[unit]
-        if not sampler.through or sampler.missed:
-            return
-        del self.open[unit]
-        sample = sampler.sampled()
-        if len(sample.index) < self.least:
-            return
-        self.kept[unit] = sample
-        experts = [other for other in self.kept if other[0] == unit[0] and other[1] >= 0]
-        if len(experts) > self.experts:
-            del self.kept[min(experts, key=lambda other: (float(self.kept[other].energy.mean()), other))]
-
-    def missed(self) -> list[Unit]:
-        """Units whose second leg must be read again; their samplers are ready for it."""
-        units = [unit for unit, one in self.open.items() if one.missed and not one.lead_left]
-        for unit in units:
-            self.open[unit].again()
-        return units

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from forensics.checkpoint.beside import TowerMatrix, corner, tower_matrices
 from forensics.checkpoint.config import model_type
 from forensics.checkpoint.facts import Anchors, TextFile, TokenizerFacts
 from forensics.checkpoint.fill import module_tensor
@@ -180,6 +181,15 @@ class Checkpoint:
                     if first <= row < first + len(block):
                         picked[place] = block[row - first]
         return picked
+
+    def towers(self) -> tuple[TowerMatrix, ...]:
+        """MLP matrices of what lies beside the language model, as far as their names tell."""
+        return tower_matrices(self.plan.tensors)
+
+    def tower_corner(self, matrix: TowerMatrix, side: int) -> NDArray[np.float32] | None:
+        """The first rows and columns of one of them, read here and now; None where it cannot be read."""
+        self.touched.add(matrix.stored.precision)
+        return corner(self.files, matrix.stored, side)
 
     def precision(self) -> str:
         """The stored precisions touched so far, as a finding shows them."""

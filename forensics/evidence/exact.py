@@ -43,7 +43,8 @@ def combined(findings: Sequence[Finding], labels: Sequence[str]) -> Mapping[str,
     depend. A harmonic mean must be multiplied by about e·ln K to be as valid (Vovk and Wang 2020, Biometrika
     107:791), which gains at most a tenth for four probes and loses where one probe alone sees descent; the mean of
     e-values κp^(κ−1) turns 1e-12 into some 1e-6 at κ = 1/2. Defeat: a strong probe pays for each blind one beside it.
-    A stranger's probe takes no part: its p may restrain a verdict, not state one.
+    A stranger's probe takes no part: its p may restrain a verdict, not state one. Nor does a probe of no tensor group,
+    such as one of a vision tower, of which the same public one may stand beside both.
     """
     pooled = {
         label: _pooled([f for f in findings if f.candidate == label]) for label in dict.fromkeys(labels)
@@ -57,7 +58,11 @@ def combined(findings: Sequence[Finding], labels: Sequence[str]) -> Mapping[str,
 def _pooled(findings: Sequence[Finding]) -> Exact | None:
     """Bonferroni over the bundled probes of one candidate; None where none gave an exact p."""
     bundled = sorted((f for f in findings if f.probe.origin.bundled), key=lambda f: f.probe.id)
-    found = [(f.probe.id, f.exact) for f in bundled if f.exact is not None]
+    found = [
+        (f.probe.id, f.exact)
+        for f in bundled
+        if f.exact is not None and isinstance(f.outcome, Measurement) and f.outcome.group is not None
+    ]
     if not found:
         return None
     return Exact(

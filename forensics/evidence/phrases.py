@@ -5,7 +5,7 @@ from __future__ import annotations
 from forensics.evidence.considered import Considered, Ground
 from forensics.evidence.fusion import Fused
 from forensics.evidence.thresholds import Thresholds
-from forensics.readings import Group
+from forensics.readings import Group, SignKind
 from forensics.records import Verdict
 
 SPOKEN = {Group.MLP: "MLP", Group.NORM_AND_BIAS: "norms and biases"}
@@ -14,6 +14,12 @@ SPOKEN = {Group.MLP: "MLP", Group.NORM_AND_BIAS: "norms and biases"}
 def groups_that_speak(case: Considered) -> list[str]:
     """Names of the groups that speak, each once, in order."""
     return sorted({SPOKEN.get(voice.group, voice.group.value) for voice in case.voices if voice.speaks})
+
+
+def reused_words(case: Considered) -> str:
+    """What probes saw reused in part, to be set behind a finding; empty where none did."""
+    seen = [f"; {probe}: {sign.detail}" for probe, sign in case.signs if sign.sign is SignKind.PARTIAL_REUSE]
+    return "".join(seen)
 
 
 def weight_words(fused: Fused) -> str:

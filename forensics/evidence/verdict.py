@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from forensics.evidence.considered import Considered, Ground
-from forensics.evidence.phrases import SPOKEN, because, grounds, groups_that_speak, weight_words
+from forensics.evidence.phrases import SPOKEN, because, grounds, groups_that_speak, reused_words, weight_words
 from forensics.evidence.scale import VerbalScale
 from forensics.evidence.thresholds import Thresholds
 from forensics.readings import Group, Sign, SignKind
@@ -117,7 +117,7 @@ def exact_against(case: Considered, at: Thresholds) -> Ground:
     """Decision 3: no exact test contradicts independence, uncorrected."""
     if case.smallest_p is None:
         return Ground(met=True, found="exact tests: none could be made")
-    found = f"smallest exact p {case.smallest_p:.2g} (asked: above {at.independent_exact_p:g})"
+    found = f"smallest exact p {case.smallest_p:.2g} (asked: above {at.independent_exact_p:g}){reused_words(case)}"
     return Ground(met=case.smallest_p > at.independent_exact_p, found=found)
 
 

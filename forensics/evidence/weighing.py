@@ -12,12 +12,13 @@ from forensics.evidence.considered import Considered
 from forensics.evidence.exact import combined, enter_exact
 from forensics.evidence.fusion import Fused, fuse
 from forensics.evidence.library import Reference, accepted, load_reference
+from forensics.evidence.relation import explained
 from forensics.evidence.signs import gathered
 from forensics.evidence.speaking import listen
 from forensics.evidence.verdict import conclude
 from forensics.evidence.withholding import withheld
 from forensics.readings import Exact, Measurement
-from forensics.records import Case, Finding, Opinion, Population, Subject
+from forensics.records import Case, Finding, JointFinding, Opinion, Population, Subject
 from forensics.subjects import OTHER_WEIGHTS, WEIGHTS
 
 __all__ = ["Reference", "Weighed", "accepted", "load_reference", "weigh"]
@@ -42,12 +43,14 @@ def weigh(
     subjects: Sequence[Subject],
     case: Case,
     reference: Reference,
+    joint: Sequence[JointFinding] = (),
     cried: tuple[str, ...] = (),
 ) -> Weighed:
     """Weighs every finding and concludes on every candidate and control.
 
-    `cried` are the self-test's alarms: instruments that took noise for a candidate let nothing be concluded.
-    Controls are judged first, because a control that comes out derived withdraws `derived` from candidates.
+    Controls are judged first, because a control that comes out derived withdraws `derived` from candidates. What
+    probes say of several candidates together (`joint`) explains and has no weight. `cried` are the self-test's
+    alarms: instruments that took noise for a candidate let nothing be concluded.
     """
     weighed = [_weighed(finding, reference) for finding in enter_exact(findings)]
     exact = combined(weighed, (*case.candidates, *case.controls))
@@ -56,7 +59,9 @@ def weigh(
     )
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
     opinions = tuple(
-        _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried)
+        explained(
+            _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried), weighed, joint
+        )
         for label in case.candidates
     )
     return Weighed(

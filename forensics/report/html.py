@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from forensics.readings import Measurement
 from forensics.records import Dossier
-from forensics.report import numbers, self_test, view
+from forensics.report import numbers, relations, self_test, view
 from forensics.report.chapters import Chapter, chapters
 from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
@@ -63,7 +62,7 @@ def _page(dossier: Dossier, record: bytes, *, screen: bool) -> str:
     offer = screen and len(record) <= EMBED_LIMIT
     answers = view.answers(dossier)
     sections = view.probe_sections(dossier)
-    measured = [f.outcome for f in dossier.findings if isinstance(f.outcome, Measurement)]
+    measured = view.measured(dossier)
     css = template_text("dossier.css") + template_text("screen.css" if screen else "print.css") + WIDTHS
     context: dict[str, Any] = {
         "dossier": dossier,
@@ -104,6 +103,7 @@ def _environment() -> Environment:
     environment.globals.update(
         numbers=numbers,
         view=view,
+        relations=relations,
         self_test=self_test,
         grid=grid,
         find_chapter=_find_chapter,

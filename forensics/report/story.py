@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from forensics.readings import Abstention, Exact, Failure, Measurement
+from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
 from forensics.records import Dossier, Finding, Opinion, Subject
-from forensics.report import numbers, self_test, view
+from forensics.report import numbers, relations, self_test, view
 from forensics.report.grids import grid, row_cap
 from forensics.report.plain import Writer
 
@@ -26,7 +26,7 @@ def tell(dossier: Dossier, writer: Writer) -> None:
     for subject in dossier.subjects:
         _item(subject, writer)
     writer.chapter("3", "Findings, instrument by instrument")
-    measured = [f.outcome for f in dossier.findings if isinstance(f.outcome, Measurement)]
+    measured = view.measured(dossier)
     cap = row_cap([table for found in measured for table in found.tables])
     for section in view.probe_sections(dossier):
         _instrument(section, writer, cap)
@@ -61,6 +61,9 @@ def _answer(dossier: Dossier, writer: Writer) -> None:
     for answer in view.answers(dossier):
         if answer.role == "candidate":
             _opinion(answer, dossier.case.suspect, writer)
+    for said in relations.together(dossier):
+        writer.gap()
+        writer.pair("together", said)
 
 
 def _opinion(answer: view.Answer, suspect: str, writer: Writer) -> None:
@@ -74,8 +77,16 @@ def _opinion(answer: view.Answer, suspect: str, writer: Writer) -> None:
         writer.pair("exact tests", f"p {numbers.p_value(opinion.exact.p)}{holm}; {opinion.exact.method}")
     writer.pair("says", view.sentence(opinion, suspect))
     writer.pair("because", opinion.because)
+    _relation(opinion, writer)
     writer.pair("not meaning", opinion.not_meaning)
     writer.pair("coverage", f"{view.coverage(opinion)} of the suspect’s parameters")
+
+
+def _relation(opinion: Opinion, writer: Writer) -> None:
+    if relations.how(opinion):
+        writer.pair("how", relations.how(opinion))
+    if relations.direction(opinion):
+        writer.pair("direction", relations.direction(opinion))
 
 
 def _item(subject: Subject, writer: Writer) -> None:
@@ -120,12 +131,19 @@ def _instrument(section: view.ProbeSection, writer: Writer, cap: int) -> None:
     writer.pair("parameters", settings or "none")
     for finding in section.findings[: view.ROWS]:
         _finding(finding, writer, cap)
+    for joint in section.joint:
+        writer.gap()
+        writer.line(f"together, {', '.join(joint.candidates) or 'no candidate'}: {view.kind(joint.outcome)}")
+        _outcome(joint.outcome, writer, cap)
 
 
 def _finding(finding: Finding, writer: Writer, cap: int) -> None:
-    found = finding.outcome
     writer.gap()
-    writer.line(f"{finding.candidate}: {view.kind(found)}")
+    writer.line(f"{finding.candidate}: {view.kind(finding.outcome)}")
+    _outcome(finding.outcome, writer, cap, finding)
+
+
+def _outcome(found: Outcome, writer: Writer, cap: int, finding: Finding | None = None) -> None:
     match found:
         case Abstention() | Failure():
             writer.pair("reason", view.reason(found))
@@ -133,7 +151,8 @@ def _finding(finding: Finding, writer: Writer, cap: int) -> None:
         case Measurement():
             writer.pair("says", found.summary)
             writer.pair("reading", f"{numbers.cell(found.value)}, {found.quantity}")
-            _weight(finding, finding.exact or found.exact, writer)
+            if finding is not None:
+                _weight(finding, finding.exact or found.exact, writer)
             for sign in found.signs:
                 writer.pair("caution", f"sign of {sign.sign.value.replace('-', ' ')}: {sign.detail}")
             if found.facts:

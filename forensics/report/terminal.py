@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forensics.records import Dossier
-from forensics.report import view
+from forensics.records import Dossier, Opinion
+from forensics.report import relations, view
 from forensics.report.display import display
 from forensics.report.plain import Writer, plain
 from forensics.report.self_test import headlines
@@ -42,9 +42,18 @@ def summary_table(dossier: Dossier) -> Table:
             Text(plain(opinion.candidate) + role),
             Text(f"{view.MARKS[opinion.verdict]} {plain(view.verdict(opinion))}"),
             Text(ratio),
-            Text("\n".join([plain(opinion.band), plain(opinion.because), *view.glimpses(dossier, opinion)])),
+            Text("\n".join([plain(line) for line in _words(opinion)] + view.glimpses(dossier, opinion))),
         )
+    if relations.together(dossier):
+        table.caption = Text("\n".join(plain(said) for said in relations.together(dossier)))
+        table.caption_justify = "left"
     return table
+
+
+def _words(opinion: Opinion) -> list[str]:
+    """Band, reason, and what is known of the relation."""
+    directed = relations.direction(opinion) if opinion.direction != "undetermined" else ""
+    return [line for line in (opinion.band, opinion.because, relations.how(opinion), directed) if line]
 
 
 def summary_text(dossier: Dossier) -> str:
@@ -61,8 +70,15 @@ def summary_text(dossier: Dossier) -> str:
             writer.pair("log10 LR", view.ratio(opinion))
             writer.pair("in words", opinion.band)
         writer.pair("because", opinion.because)
+        if relations.how(opinion):
+            writer.pair("how", relations.how(opinion))
+        if relations.direction(opinion):
+            writer.pair("direction", relations.direction(opinion))
         for glimpse in view.glimpses(dossier, opinion):
             writer.pair("reading", glimpse)
+    for said in relations.together(dossier):
+        writer.gap()
+        writer.pair("together", said)
     for line in headlines(dossier):
         writer.gap()
         writer.item(line, bullet="")

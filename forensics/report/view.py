@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
-from forensics.records import Dossier, Finding, Opinion, ProbeUsed
+from forensics.records import Dossier, Finding, JointFinding, Opinion, ProbeUsed
 from forensics.report import numbers
 from forensics.report.display import Shown, name
 
@@ -57,6 +57,8 @@ class ProbeSection:
 
     used: ProbeUsed
     findings: tuple[Finding, ...]
+    joint: tuple[JointFinding, ...] = ()
+    """What it says of several candidates together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,11 @@ def probe_sections(dossier: Dossier) -> tuple[ProbeSection, ...]:
         if finding.probe not in used:
             used.append(finding.probe)
     return tuple(
-        ProbeSection(used=probe, findings=tuple(f for f in dossier.findings if f.probe == probe))
+        ProbeSection(
+            used=probe,
+            findings=tuple(f for f in dossier.findings if f.probe == probe),
+            joint=tuple(f for f in dossier.joint if f.probe == probe),
+        )
         for probe in used
     )
 
@@ -126,6 +132,12 @@ def verdict(opinion: Opinion) -> str:
     """The verdict with its relation, e.g. `Derived (fine-tuned)`."""
     words = VERDICTS[opinion.verdict]
     return words if opinion.relation == "undetermined" else f"{words} ({opinion.relation.replace('-', ' ')})"
+
+
+def measured(dossier: Dossier) -> list[Measurement]:
+    """Every measurement that is printed, of pairs and of several candidates."""
+    outcomes = [f.outcome for f in dossier.findings] + [f.outcome for f in dossier.joint]
+    return [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
 
 
 def glimpses(dossier: Dossier, opinion: Opinion) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -32,7 +33,8 @@ def check_probe(probe: Probe | SketchProbe) -> None:
     It must declare itself fully; give a measurement or an abstention with a reason for an identical, a descended, an
     unrelated and a foreign pair, the same one twice; and answer one layer, NaN weights and missing tensors with a
     reading or an abstention, never with another error. A sketch must survive being saved, and must not depend on the
-    size of row blocks. Takes seconds; writes only below a temporary folder.
+    size of row blocks. A `compare_all` meets several candidates in the same way. Takes seconds; writes only below a
+    temporary folder.
     """
     _check_declaration(probe)
     with TemporaryDirectory(prefix="forensics-contract-") as scratch:
@@ -45,6 +47,7 @@ def check_probe(probe: Probe | SketchProbe) -> None:
                 _check_pair(probe, opened["parent"], opened[candidate])
             if isinstance(probe, SketchProbe):
                 _check_sketch(probe, opened["parent"], Path(scratch))
+                _check_together(probe, opened)
         finally:
             for checkpoint in opened.values():
                 checkpoint.close()
@@ -110,14 +113,22 @@ def _check_pair(probe: Probe | SketchProbe, suspect: Checkpoint, candidate: Chec
 def _outcome(
     probe: Probe | SketchProbe, suspect: Checkpoint, candidate: Checkpoint, where: str
 ) -> Measurement | Abstention:
-    """What the probe says, having checked that it said it properly."""
+    """What the probe says of a pair."""
+
+    def asked() -> Measurement | Abstention:
+        if not isinstance(probe, SketchProbe):
+            return probe.examine(Pair(suspect=suspect, candidate=candidate))
+        sketches = [_sketch(probe, side, where) for side in (suspect, candidate)]
+        absent = next((s.absent for s in sketches if isinstance(s.absent, Abstention)), None)
+        return absent or probe.compare(*sketches)
+
+    return _answer(asked, where)
+
+
+def _answer(asked: Callable[[], Measurement | Abstention], where: str) -> Measurement | Abstention:
+    """What a probe says, having checked that it said it properly."""
     try:
-        if isinstance(probe, SketchProbe):
-            sketches = [_sketch(probe, side, where) for side in (suspect, candidate)]
-            absent = next((s.absent for s in sketches if isinstance(s.absent, Abstention)), None)
-            found = absent or probe.compare(*sketches)
-        else:
-            found = probe.examine(Pair(suspect=suspect, candidate=candidate))
+        found = asked()
     except Abstain as answer:
         found = answer.recorded()
     except AssertionError:
@@ -175,6 +186,30 @@ def _check_sketch(probe: SketchProbe, checkpoint: Checkpoint, scratch: Path) -> 
             1e-3,
             "differs with small row blocks: use `start`, copy rows",
         )
+
+
+def _check_together(probe: SketchProbe, opened: Mapping[str, Checkpoint]) -> None:
+    """Several candidates at once, relatives and strangers: an answer, the same one twice, about those given."""
+    if not probe.compares_all:
+        return
+    for names in (
+        ("parent", "child"),
+        ("permuted", "stranger"),
+        ("parent", "child", "one-layer", "foreigner"),
+    ):
+        where = f"{probe.id}.compare_all on child against {', '.join(names)}"
+        sketches = {name: _sketch(probe, opened[name], where) for name in (*names, "child")}
+        usable = {name: sketches[name] for name in names if sketches[name].absent is None}
+        if len(usable) < 2 or sketches["child"].absent is not None:
+            continue
+        first, second = (
+            _answer(lambda usable=usable, child=sketches["child"]: probe.compare_all(child, usable), where)  # type: ignore[misc]
+            for _ in range(2)
+        )
+        assert first == second, f"{where}: two runs differ; draw from a generator seeded by a parameter"
+        if isinstance(first, Measurement):
+            foreign = {k.candidate for k in first.kinship} - set(usable)
+            assert not foreign, f"{where}: kinship names {foreign}, not one of the candidates it was given"
 
 
 def _in_small_blocks(probe: SketchProbe, checkpoint: Checkpoint) -> Sketch:

@@ -16,20 +16,6 @@ def rng(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-@pytest.mark.parametrize(("count", "most"), [(1, 12), (12, 12), (32, 12), (61, 12), (5, 2), (80, 3)])
-def test_examined_layers_are_distinct_ordered_and_reach_both_ends(count: int, most: int) -> None:
-    """At most `most` layers are examined, each once, with the first and the last among them."""
-    chosen = alignment.evenly_spaced(count, most)
-    assert len(chosen) == min(count, most)
-    assert sorted(set(chosen)) == list(chosen)
-    assert (chosen[0], chosen[-1]) == (0, count - 1)
-
-
-def test_no_layers_give_no_layers() -> None:
-    """A model without layers has nothing to examine."""
-    assert alignment.evenly_spaced(0, 12) == ()
-
-
 def test_matching_is_the_best_of_all_matchings() -> None:
     """No other one-to-one matching of rows to columns has a larger sum."""
     similarity = rng(0).standard_normal((4, 6))
@@ -50,28 +36,6 @@ def test_numbers_that_are_not_finite_are_least_similar() -> None:
     similarity[0, 1], similarity[2, 0] = np.nan, np.inf
     assert alignment.match_rows(similarity).tolist() == [0, 1, 2]
     assert alignment.match_rows(np.full((2, 2), np.nan)).tolist() == [-1, -1]
-
-
-def test_free_layer_matching_follows_reordering_and_monotone_matching_does_not() -> None:
-    """Swapped layers are found by free matching; monotone matching keeps order and gives up one of them."""
-    similarity = np.eye(4)[[0, 2, 1, 3]]
-    assert alignment.match_layers(similarity).tolist() == [0, 2, 1, 3]
-    kept = [j for j in alignment.match_layers(similarity, monotone=True).tolist() if j >= 0]
-    assert kept == sorted(kept)
-    assert len(kept) == 3
-
-
-def test_monotone_matching_is_the_best_in_order() -> None:
-    """No increasing partial matching has a larger sum than the one found by dynamic programming."""
-    similarity = rng(2).standard_normal((4, 5))
-    found = alignment.match_layers(similarity, monotone=True)
-    total = sum(similarity[i, j] for i, j in enumerate(found.tolist()) if j >= 0)
-    best = 0.0
-    for k in range(1, 5):
-        for rows in itertools.combinations(range(4), k):
-            for columns in itertools.combinations(range(5), k):
-                best = max(best, sum(similarity[i, j] for i, j in zip(rows, columns, strict=True)))
-    assert total == pytest.approx(best)
 
 
 def test_agreement_counts_rows_that_both_matchings_place() -> None:

@@ -64,15 +64,15 @@ def told(first: Blocks, second: Blocks, *, blocks: int | None = None) -> Anatomy
 
 CHANGES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
     "nothing": (lambda b: b, "identical", "undetermined"),
-    "cast": (lambda b: cast(b, "bfloat16"), "identical", "candidate-to-suspect"),
-    "8-bit float": (lambda b: cast(b, "float8-e4m3"), "quantised", "candidate-to-suspect"),
-    "quantised": (rounded, "quantised", "candidate-to-suspect"),
+    "cast": (lambda b: cast(b, "bfloat16"), "identical", "suspect-from-candidate"),
+    "8-bit float": (lambda b: cast(b, "float8-e4m3"), "quantised", "suspect-from-candidate"),
+    "quantised": (rounded, "quantised", "suspect-from-candidate"),
     "trained and quantised": (lambda b: rounded(trained(b, 0.2)), "quantised", "undetermined"),
-    "pruned": (zeroed, "pruned", "candidate-to-suspect"),
+    "pruned": (zeroed, "pruned", "suspect-from-candidate"),
     "pruned and healed": (
         lambda b: np.where(zeroed(b) != 0, trained(b, 0.1), 0),
         "pruned",
-        "candidate-to-suspect",
+        "suspect-from-candidate",
     ),
     "adapter": (lambda b: low_rank(b, 8), "fine-tuned", "undetermined"),
     "fine-tuned": (lambda b: trained(b, 0.1), "fine-tuned", "undetermined"),
@@ -89,7 +89,7 @@ def test_relation_and_direction(name: str) -> None:
     child = {place: np.asarray(change(block), np.float32) for place, block in base.items()}
     forth, back = told(child, base), told(base, child)
     assert (forth.relation, forth.direction()) == (relation, direction)
-    turned = {"candidate-to-suspect": "suspect-to-candidate"}.get(direction, direction)
+    turned = {"suspect-from-candidate": "candidate-from-suspect"}.get(direction, direction)
     assert (back.relation, back.direction()) == (relation, turned)
     assert forth.grounds
 
@@ -164,14 +164,14 @@ def test_copied_layers_and_experts_point_to_their_source() -> None:
     grown = anatomy(
         deltas, Outline(depths=(3, 2), neurons=(SIZE, SIZE), copies=({2: 1}, {}), blocks=len(deltas))
     )
-    assert (grown.relation, grown.direction()) == ("expanded", "candidate-to-suspect")
+    assert (grown.relation, grown.direction()) == ("expanded", "suspect-from-candidate")
     sparse = {p: b for p, b in base.items() if p[0] in ATTENTION}
     sparse |= {(r, n, e): trained(b, 0.05) for (r, n, _), b in base.items() if r in MLP for e in (0, 1)}
     assert (told(sparse, base).relation, told(sparse, base).direction()) == (
         "upcycled",
-        "candidate-to-suspect",
+        "suspect-from-candidate",
     )
-    assert told(base, sparse).direction() == "suspect-to-candidate"
+    assert told(base, sparse).direction() == "candidate-from-suspect"
 
 
 def test_extreme_numbers_do_no_harm() -> None:

@@ -15,6 +15,8 @@ from tests.standin import Key, StandIn, architecture_of, run_sketch
 
 LAYERS, WIDTH, NEURONS, TOKENS = 4, 24, 48, 150
 PROBE = NeuronMatch(anchors=TOKENS)
+ORDERS = NeuronMatch(anchors=TOKENS, graph=0, down_layers=0)
+"""Spends no time on other routes than tokens; the order in place is the same."""
 
 Tensors = dict[Key, Any]
 
@@ -134,7 +136,7 @@ def test_the_exact_p_of_unrelated_models_is_uniform() -> None:
     ps: list[float] = []
     for seed in range(20):
         first, second = (standin(random_model(100 + 2 * seed + side, layers=12)) for side in (0, 1))
-        ps += [float(row[-1] or 0.0) for row in compared(first, second).tables[0].rows]
+        ps += [float(row[-1] or 0.0) for row in compared(first, second, ORDERS).tables[0].rows]
     assert len(ps) == 240
     assert 0.015 <= np.mean(np.array(ps) <= 0.05) <= 0.10
     assert 0.40 <= np.mean(ps) <= 0.60
@@ -147,7 +149,7 @@ def test_upcycled_strangers_are_not_accused_by_their_copies() -> None:
         sides = [
             standin(experts_of(random_model(s), 4, copies=True), experts=4) for s in (900 + seed, 1900 + seed)
         ]
-        found = compared(*sides)
+        found = compared(*sides, ORDERS)
         assert found.exact is not None
         smallest.append(found.exact.p)
     assert sum(p <= 0.05 for p in smallest) <= 6  # binomial(40, 0.05) exceeds 6 with probability 0.3 %
@@ -216,6 +218,19 @@ def test_a_dense_mlp_dealt_out_to_experts_is_covered_once() -> None:
     assert found.value == pytest.approx(1.0)
     assert found.facts["candidate_neurons_found"] == pytest.approx(1.0)
     assert found.facts["finders_per_neuron"] == pytest.approx(1.0)
+
+
+def test_a_map_tells_which_experts_hold_the_neurons_of_an_mlp_both_ways() -> None:
+    """Of an MLP dealt out to four experts each is listed with its quarter, whichever side is the mixture."""
+    dense = random_model(24, neurons=64)
+    mixture = standin(experts_of(dense, 4, copies=False), experts=4)
+    probe = NeuronMatch(anchors=TOKENS, neurons=64)
+    by_experts = compared(mixture, standin(dense), probe).tables[1]
+    by_mlp = compared(standin(dense), mixture, probe).tables[1]
+    assert [row[:4] for row in by_experts.rows] == [(n, e, n, -1) for n in range(LAYERS) for e in range(4)]
+    assert [row[:4] for row in by_mlp.rows] == [(n, -1, n, e) for n in range(LAYERS) for e in range(4)]
+    assert {row[5] for row in by_experts.rows} == {0.25} == {row[6] for row in by_mlp.rows}
+    assert (len(by_mlp.columns), by_mlp.omitted) == (7, 0)
 
 
 def test_a_shared_expert_counts_as_one_more() -> None:
@@ -289,6 +304,101 @@ def test_half_the_layers_replaced_is_signed_as_partial_reuse() -> None:
     assert abs(found.layers[3] or 0.0) < 0.2
 
 
+@pytest.mark.parametrize(("leg", "route"), [("gate_proj", "up_and_down"), ("up_proj", "gate_and_down")])
+def test_one_leg_trained_anew_does_not_hide_the_other_two(leg: str, route: str) -> None:
+    """With gate or up replaced in every layer the remaining two legs find the neurons; a stranger's legs do not."""
+    tensors, others = random_model(25), random_model(26)
+    changed = {key: others[key] if key[0] == leg else array for key, array in reordered(tensors, 3).items()}
+    found = compared(standin(changed), standin(tensors), NeuronMatch(anchors=TOKENS, neurons=NEURONS))
+    if leg == "up_proj":  # neurons are chosen by their gate, so that the same ones are sampled
+        assert (found.facts["route"], found.value > 0.9) == (route.replace("_", " "), True)
+    assert float(found.facts[f"agreement_by_{route}"] or 0.0) > 0.9
+    assert float(found.facts["agreement_by_tokens"] or 0.0) < 0.1
+    stranger = compared(standin(others), standin(tensors))
+    assert float(stranger.facts[f"agreement_by_{route}"] or 0.0) < 0.1
+
+
+def test_each_pair_of_legs_is_told() -> None:
+    """Down replaced leaves gate and up agreeing at 1, which is the value, and both pairs with down at chance."""
+    tensors, others = random_model(27), random_model(28)
+    changed = {key: others[key] if key[0] == "down_proj" else array for key, array in tensors.items()}
+    found = compared(standin(changed), standin(tensors))
+    pairs = [
+        float(found.facts[f"agreement_{name}"] or 0.0)
+        for name in ("gate_and_up", "gate_and_down", "up_and_down", "two_of_three")
+    ]
+    assert (found.value, pairs[0], pairs[3]) == pytest.approx((1.0, 1.0, 1.0))
+    assert max(pairs[1:3]) < 0.15
+
+
+def test_a_third_leg_that_does_not_fit_is_left_out() -> None:
+    """Where down has another shape, holds NaN or is missing, gate and up are read as ever."""
+    tensors = random_model(29)
+    whole = standin(tensors)
+    for change in ("missing", "crooked", "nan"):
+        made = dict(tensors)
+        for layer in range(LAYERS):
+            key = ("down_proj", layer, None)
+            made[key] = tensors[key][:-1] if change == "crooked" else np.full_like(tensors[key], np.nan)
+            if change == "missing":
+                del made[key]
+        found = compared(standin(made), whole)
+        assert (found.value, found.facts["route"]) == (pytest.approx(1.0), "tokens")
+        assert "agreement_gate_and_down" not in found.facts
+
+
+def test_noise_hides_the_small_neurons_first() -> None:
+    """Of neurons of very different size, noise of one size leaves the larger half better recognised."""
+    rng = generator(30)
+    tensors = random_model(30, neurons=200)
+    for (role, layer, _), array in list(tensors.items()):
+        if role in {"gate_proj", "up_proj"}:
+            scale = np.exp(generator(layer).standard_normal((200, 1)))
+            tensors[role, layer, None] = array / np.linalg.norm(array, axis=1, keepdims=True) * 4.0 * scale
+    noisy = {
+        key: array + 1.2 * rng.standard_normal(array.shape) * (key[0] in {"gate_proj", "up_proj"})
+        for key, array in tensors.items()
+    }
+    facts = compared(standin(noisy), standin(tensors), NeuronMatch(anchors=TOKENS, neurons=200)).facts
+    larger, smaller = (float(facts[f"agreement_of_{n}_neurons"] or 0.0) for n in ("larger", "smaller"))
+    assert larger > smaller + 0.2
+
+
+def dropped(tensors: Tensors, kept: list[int]) -> Tensors:
+    """The model with only these layers."""
+    return {
+        (role, new, None): tensors[role, old, None]
+        for role in {role for role, _, _ in tensors}
+        for new, old in enumerate(kept)
+    }
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        [i for i in range(32) if i % 4 != 3],
+        [*range(14), *range(22, 32)],
+        [*range(24), *range(8, 32)],
+    ],
+    ids=["every fourth dropped", "middle dropped", "two copies overlapping"],
+)
+def test_a_deep_model_of_another_depth_is_found_whole(kept: list[int]) -> None:
+    """Of 32 layers 12 are examined on either side: those that both examined agree, the others say nothing."""
+    tensors = random_model(31, layers=32)
+    for sides in ((dropped(tensors, kept), tensors), (tensors, dropped(tensors, kept))):
+        found = compared(*map(standin, sides))
+        assert found.value > 0.99
+        assert not found.signs
+        assert int(found.facts["layers_matched"] or 0) >= 4
+
+
+def test_a_few_layers_of_a_deep_model_do_not_pass_for_the_whole() -> None:
+    """Of 24 layers two are the candidate's: the others count as missing although depths differ."""
+    tensors, others = random_model(32, layers=32), random_model(33, layers=24)
+    mixed = {key: tensors[key] if key[1] in (0, 2) else array for key, array in others.items()}
+    assert compared(standin(mixed), standin(tensors)).value < 0.3
+
+
 def absence(model: StandIn) -> Reason:
     """Why there is no sketch of this model."""
     sketch = run_sketch(PROBE, model)
@@ -303,6 +413,13 @@ def test_silence_where_there_is_nothing_to_match() -> None:
     tensors = random_model(21)
     crooked = {key: array[:-1] if key[0] == "up_proj" else array for key, array in tensors.items()}
     assert absence(standin(crooked)) is Reason.TOO_SMALL
+
+
+def test_strangers_without_any_likeness_read_zero_instead_of_nothing() -> None:
+    """Where no layer agrees above chance there is a reading of 0 or less than that, and no abstention."""
+    for seed in range(12):
+        sides = [standin(random_model(s, layers=2, neurons=20)) for s in (400 + seed, 500 + seed)]
+        assert compared(*sides, ORDERS).value < 0.25
 
 
 def test_gated_against_ungated_is_not_compared() -> None:
@@ -353,7 +470,8 @@ def test_a_repeated_layer_is_found_for_both_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["hashes", "units", "codes", "rows", "index", "energy", "grams", "traits", "graphs"]
+    "name",
+    ["hashes", "units", "codes", "rows", "index", "energy", "grams", "traits", "graphs", "third", "thirds"],
 )
 def test_a_sketch_that_does_not_fit_itself_is_refused(name: str) -> None:
     """A sketch with an array missing or too short abstains instead of crashing."""

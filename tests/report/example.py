@@ -23,7 +23,7 @@ from forensics.records import (
     Tool,
     Unexamined,
 )
-from tests.report.instruments import POPULATION, PROBES, digest, findings, origin
+from tests.report.instruments import POPULATION, PROBES, digest, findings, joint, origin
 
 HOSTILE = (
     "<img src=file:///etc/passwd>",
@@ -51,6 +51,7 @@ def opinion(name: str, value: float | None) -> Opinion:
             because="No calibrated probe could speak on this pair.",
             not_meaning=f"It does not mean that the suspect and {name} are unrelated.", coverage=0.42,
         )  # fmt: skip
+    explained = {}
     verdict, relation, band = (
         "inconclusive",
         "undetermined",
@@ -62,6 +63,11 @@ def opinion(name: str, value: float | None) -> Opinion:
             "fine-tuned",
             "moderate support for derivation relative to independent origin",
         )
+        explained = {
+            "relation_grounds": (f"the difference from {name} has rank 16",),
+            "direction": "suspect-from-candidate",
+            "direction_grounds": (f"the values of {name} fill the grid",),
+        }
     elif value <= -1.0:
         verdict, band = "independent", "moderate support for independent origin relative to derivation"
     return Opinion(
@@ -91,6 +97,7 @@ def opinion(name: str, value: float | None) -> Opinion:
         ),
         population=POPULATION,
         cllr=0.187,
+        **explained,  # type: ignore[arg-type]
     )
 
 
@@ -164,6 +171,7 @@ def dossier(
             *(subject(name, "control") for name in known),
         ),
         findings=findings({**asked, **known}),
+        joint=joint(tuple(asked)),
         opinions=tuple(opinion(name, value) for name, value in asked.items()),
         controls=tuple(opinion(name, value) for name, value in known.items()),
         problems=(
@@ -257,7 +265,27 @@ def hostile() -> Dossier:
         for s in whole.subjects
     )
     problems = tuple(Problem(where=text, code=HOSTILE[5], message=text * 3) for text in HOSTILE)
-    return replace(whole, findings=tuple(made), subjects=subjects, problems=problems)
+    joint_made = tuple(
+        replace(
+            found,
+            candidates=HOSTILE,
+            outcome=replace(found.outcome, summary=nuisance, tables=(table,))
+            if isinstance(found.outcome, Measurement)
+            else replace(found.outcome, detail=nuisance),
+        )
+        for found in whole.joint
+    )
+    opinions = tuple(
+        replace(o, relation_grounds=(nuisance,), direction_grounds=HOSTILE) for o in whole.opinions
+    )
+    return replace(
+        whole,
+        findings=tuple(made),
+        joint=joint_made,
+        opinions=opinions,
+        subjects=subjects,
+        problems=problems,
+    )
 
 
 def long_tables() -> Dossier:

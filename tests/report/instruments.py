@@ -21,7 +21,7 @@ from forensics.readings import (
     SignKind,
     Table,
 )
-from forensics.records import Finding, Origin, ProbeUsed, Weight
+from forensics.records import Finding, JointFinding, Origin, ProbeUsed, Weight
 
 POPULATION = "lineage zoo 1: 14 families, 5 architectures, 42 derived and 180 unrelated pairs"
 
@@ -208,3 +208,23 @@ def weigh(probe: ProbeUsed, candidate: str, strength: float) -> Finding:
 def findings(candidates: dict[str, float]) -> tuple[Finding, ...]:
     """Every probe for every candidate, in the order of the record."""
     return tuple(weigh(probe, name, value) for name, value in candidates.items() for probe in PROBES)
+
+
+def joint(candidates: tuple[str, ...]) -> tuple[JointFinding, ...]:
+    """What one probe says of all candidates together, and another does not."""
+    if len(candidates) < 2:
+        return ()
+    shares = Table(
+        title="Shares by layer", columns=("layer", *(f"share of {n}" for n in candidates)),
+        rows=((0, *(0.5 for _ in candidates)), ("all", *(0.5 for _ in candidates))),
+    )  # fmt: skip
+    merged = Measurement(
+        value=0.98, quantity="share of the distance that a mixture explains",
+        summary=f"The suspect looks like a merge: 50% of {candidates[0]} and 50% of {candidates[1]}.",
+        facts={"mixture": "merge"}, tables=(shares,),
+    )  # fmt: skip
+    silent = Abstention(reason=Reason.NOT_COMPARABLE, detail="too few correspond")
+    return (
+        JointFinding(probe=NEURONS, candidates=candidates, outcome=merged),
+        JointFinding(probe=NORM_GAINS, candidates=(), outcome=silent),
+    )

@@ -76,6 +76,20 @@ def test_every_kind_of_outcome_is_told_with_its_reason(page: Page) -> None:
         assert expected in page.text
 
 
+def test_the_page_tells_relation_direction_and_what_shows_together(page: Page) -> None:
+    """How, direction and the candidates together stand in the answer, with the share of each layer in the findings."""
+    for expected in (
+        "The difference from meridian-8b has rank 16.",
+        "The suspect was made from the candidate: the values of meridian-8b fill the grid.",
+        "The candidates together. The suspect looks like a merge: 50% of meridian-8b and 50% of twin-8b.",
+        "Shares by layer",
+        "share of twin-8b",
+        "too few correspond",
+    ):
+        assert expected in page.text.replace("\n", " ").replace("  ", " ")
+    assert page.text.count("Explained, not weighed.") == 2
+
+
 def test_the_page_carries_the_record_and_its_digest() -> None:
     """The record can be saved from the page byte for byte, and its SHA-256 is printed."""
     dossier = example.dossier()

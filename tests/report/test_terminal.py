@@ -42,6 +42,18 @@ def test_the_text_holds_case_verdict_ratio_and_every_outcome() -> None:
         assert expected in text
 
 
+@pytest.mark.parametrize("render", [text_of, summary_text])
+def test_relation_and_direction_are_told_in_words(render: object) -> None:
+    """Report and summary say how and which way, for the opinion that has grounds, and what shows together."""
+    assert callable(render)
+    text = " ".join(render(example.dossier()).split())
+    assert text.count("how The difference from meridian-8b has rank 16.") == 1
+    assert (
+        text.count("direction The suspect was made from the candidate: the values of meridian-8b fill") == 1
+    )
+    assert "together The suspect looks like a merge: 50% of meridian-8b and 50% of twin-8b." in text
+
+
 def test_the_summary_fits_eighty_columns() -> None:
     """No line of the summary is longer than 80 columns, and each opinion's number stands on one line."""
     text = summary_text(example.many())
