@@ -136,6 +136,11 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--calibration", metavar="FILE", action="append", default=[],
         help="weigh the probes that this file calibrates by it, and not by the bundled references; may be repeated",
     )  # fmt: skip
+    command.add_argument(
+        "--self-test", action="store_true",
+        help="make twins of the first candidate that is read from weights, in memory (noise, re-ordered, rotated, "
+        "rounded), and certify what every probe says of them; about as long again as reading it for each of 8 twins",
+    )  # fmt: skip
     _adapted(command)
     _hub(command)
     _choice(command)

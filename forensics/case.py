@@ -74,6 +74,8 @@ class Request:
     """Location of the model for which adapters among the checkpoints were made; empty where none was named."""
     quick: bool = False
     """A first look: only what the probes cannot do without is read."""
+    self_test: bool = False
+    """Whether twins of the first candidate that was read from weights are made and put to every probe."""
     remember: Remembering | None = None
     """None to read everything and keep nothing."""
     token_env: str = ""
@@ -103,6 +105,8 @@ class Request:
         """Itself, or an error that says how to put the question right."""
         if not self.candidates:
             raise CaseError("no candidate was given", "name at least one with --candidates PATH")
+        if self.self_test and self.quick:
+            raise CaseError("a first look reads too little for --self-test", "leave one of the two out")
         labels: dict[str, Path] = {}
         places: dict[Path, str] = {}
         for named, role in self.subjects():

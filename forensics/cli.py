@@ -93,6 +93,7 @@ def _request(given: argparse.Namespace, suspect: str) -> Request:
         parameters={"prompts": _prompts(prompts)} if prompts else {},
         base=given.base,
         quick=getattr(given, "quick", False),
+        self_test=getattr(given, "self_test", False),
         token_env=given.hub_token_env,
         remember=None if no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
         calibrations=_brought(getattr(given, "calibration", [])),

@@ -13,6 +13,7 @@ from typing import Any
 
 from forensics.archive import decode, encode, plain, settled
 from forensics.case import Request
+from forensics.certifying import certify
 from forensics.errands import Errands
 from forensics.errors import CheckpointError
 from forensics.evidence import weighing
@@ -93,6 +94,7 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
             for other in others
             for probe, outcome in gatherer.compare(suspect, other).items()
         ]
+        certificates, noted = certify(gatherer, others, reference)
         candidates = [other for other in others if other.role == "candidate"]
         joint: list[JointFinding] = [
             settled(JointFinding(probe=_used(offered[probe]), candidates=labels, outcome=outcome))
@@ -108,7 +110,8 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         probes=tuple(offered),
         generated_at=request.generated_at,
     )
-    weighed = weighing.weigh(findings, [r.subject for r in reads], case, reference, joint)
+    alarms = tuple(alarm for certificate in certificates for alarm in certificate.alarms)
+    weighed = weighing.weigh(findings, [r.subject for r in reads], case, reference, joint, alarms)
     dossier = Dossier(
         tool=Tool(name=OURS, version=version()),
         case=case,
@@ -117,7 +120,8 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         opinions=weighed.opinions,
         controls=weighed.controls,
         joint=tuple(joint),
-        problems=_problems(registry, reads),
+        problems=(*_problems(registry, reads), *noted),
+        certificates=certificates,
         environment=_environment(registry, weighed),
     )
     # As it reads from the file, so that the first report and every later one are the same function of the same record.

@@ -116,6 +116,9 @@ class Named:
     """What of a checkpoint it needs, in a few words."""
     expected: ClassVar[str] = ""
     """Expected reading if derived, and if unrelated; written before looking."""
+    blind_to: ClassVar[tuple[str, ...]] = ()
+    """What its statement of defeats names of the self-test's twins: gauges under which it misses a copy, and `noise`
+    where it looks only at what noise of equal mean and spread keeps."""
     api: ClassVar[int] = API
     isolated: ClassVar[bool] = False
     """Whether it runs in a worker of its own: for probes that hand hostile input to other libraries."""

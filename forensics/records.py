@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from forensics.certificates import Certificate
 from forensics.readings import STRICT, Direction, Exact, Outcome, Relation, Scalar, Table
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
-    "Architecture", "Case", "Contribution", "Direction", "Dossier", "Environment", "FileSeen", "Finding",
+    "Architecture", "Case", "Certificate", "Contribution", "Direction", "Dossier", "Environment", "FileSeen", "Finding",
     "JointFinding", "Opinion", "Origin", "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool",
     "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
@@ -253,6 +254,8 @@ class Dossier:
     joint: tuple[JointFinding, ...] = ()
     """What probes say of several candidates together; empty with fewer than two."""
     problems: tuple[Problem, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    """Self-tests of this case; none without `--self-test`."""
     environment: Environment
 
     __pydantic_config__: ClassVar[Any] = STRICT

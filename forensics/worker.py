@@ -197,6 +197,37 @@ def examine_task(
         candidate.close()
 
 
+def self_test_task(
+    job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
+) -> None:
+    """Makes one twin of a checkpoint after the other and puts every probe to it and the checkpoint's own sketches."""
+    from forensics.twins.kinds import KINDS
+    from forensics.twins.reading import sketch_twin
+
+    own: dict[str, Sketch] = {}
+    for path in job["candidate"]:
+        own |= load(Path(path)).sketches
+    checkpoint = _opened(job, registry, job["location"], job["label"])
+    try:
+        for kind in KINDS:
+            told_of = {"twin": kind.name}
+
+            def progress(done: int, total: int, told_of: Mapping[str, str] = told_of) -> None:
+                send({**told_of, "progress": [done, total]})
+
+            try:
+                made = sketch_twin(checkpoint, _sketch_probes(offered), kind, job["seed"], progress)
+            except ForensicsError as error:
+                send({**told_of, "not_made": error.message})
+                continue
+            for probe in _sketch_probes(offered):
+                outcome = compared(probe, made.get(probe.id), own.get(probe.id))
+                send({**told_of, "probe": probe.id, "outcome": plain(outcome)})
+            send({**told_of, "made": True})
+    finally:
+        checkpoint.close()
+
+
 def inspect_task(
     job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
 ) -> None:
@@ -225,6 +256,7 @@ def perform(job: Mapping[str, Any], send: Send) -> None:
         "compare-all": compare_all_task,
         "examine": examine_task,
         "inspect": inspect_task,
+        "self-test": self_test_task,
     }
     try:
         tasks[job["task"]](job, registry, offered, send)

@@ -133,6 +133,7 @@ class AttentionChannels(SketchProbe):
         "exact null of permuted channels; defeated by permuting or rotating the residual stream."
     )
     needs: ClassVar[str] = "attention matrices, equal widths"
+    blind_to: ClassVar[tuple[str, ...]] = ("permute-residual", "rotate-residual")
     expected: ClassVar[str] = (
         "derived in place: 0.5 to 1; unrelated: within 0.12 of 0, 0.26 with pasted embeddings"
     )

@@ -155,6 +155,13 @@ class IdentityAttention(InPlace):
         f"of sign flips that change nothing a model computes. {DEFEATS}"
     )
     needs: ClassVar[str] = "attention matrices; equal width and heads"
+    blind_to: ClassVar[tuple[str, ...]] = (
+        "permute-heads",
+        "permute-residual",
+        "flip-residual",
+        "rotate-residual",
+        "scale-gains",
+    )
     expected: ClassVar[str] = (
         "derived in place: 0.8 to 1; one initialisation: 0.3 to 0.45; unrelated: within 0.03 of 0"
     )
@@ -183,6 +190,13 @@ class IdentityMlp(InPlace):
         f"neurons. {DEFEATS}"
     )
     needs: ClassVar[str] = "MLP matrices (experts or not); equal width"
+    blind_to: ClassVar[tuple[str, ...]] = (
+        "permute-neurons",
+        "permute-residual",
+        "flip-residual",
+        "rotate-residual",
+        "scale-gains",
+    )
     expected: ClassVar[str] = (
         "derived in place: 0.8 to 1; one initialisation: 0.3 to 0.45; unrelated: within 0.01 of 0"
     )

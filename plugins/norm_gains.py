@@ -189,6 +189,7 @@ class NormGains(SketchProbe):
         "exact permutation null; defeated by permuting or rotating the residual stream, or by folding gains away."
     )
     needs: ClassVar[str] = "norm gains of equal width"
+    blind_to: ClassVar[tuple[str, ...]] = ("permute-residual", "rotate-residual", "fold-gains", "scale-gains")
     expected: ClassVar[str] = "derived: 0.5 to 1; unrelated: within 0.1 of 0, whatever the raw cosine"
 
     draws: int = 9999

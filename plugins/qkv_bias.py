@@ -163,6 +163,7 @@ class QkvBias(SketchProbe):
         "that respects rotary pairs; defeated by permuting heads or value dimensions, or by dropping biases."
     )
     needs: ClassVar[str] = "Q, K or V biases in both, with equal heads; all of them where depths differ"
+    blind_to: ClassVar[tuple[str, ...]] = ("permute-heads",)
     expected: ClassVar[str] = "derived: 0.5 to 1; unrelated: within 0.1 of 0, however alike the magnitudes"
 
     draws: int = 9999

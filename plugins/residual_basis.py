@@ -98,6 +98,7 @@ class ResidualBasis(SketchProbe):
         "rotation defeat it."
     )
     needs: ClassVar[str] = "token embeddings, tokenizer"
+    blind_to: ClassVar[tuple[str, ...]] = ("permute-residual", "flip-residual", "rotate-residual")
     expected: ClassVar[str] = (
         "Derived: 0.3 to 1, also with channels re-ordered or negated; unrelated and densely rotated: below 0."
     )

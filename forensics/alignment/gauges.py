@@ -56,6 +56,11 @@ def axes_of(place: Place) -> list[tuple[Space | None, str]]:
     return found
 
 
+def known(role: str) -> bool:
+    """Whether the table says in which spaces a role lives."""
+    return role in _table()["axes"]
+
+
 def sizes(weights: Weights) -> dict[Space, int]:
     """Size of every space that occurs; ForensicsError where two tensors disagree."""
     found: dict[Space, int] = {}
@@ -154,6 +159,12 @@ def _behind(norm: str, weights: Weights, layer: int | None) -> list[Place]:
     if norm == "input_norm" and ("mlp_norm", layer, None) not in weights:
         roles |= set(read_by["mlp_norm"])
     return [place for place in weights if place[0] in roles and place[1] == layer]
+
+
+def norm_before(role: str, *, has_mlp_norm: bool) -> str | None:
+    """The norm whose output a matrix reads, or None; without a norm of its own the MLP reads that of attention."""
+    norm = next((name for name, roles in _table()["read_by"].items() if role in roles), None)
+    return "input_norm" if norm == "mlp_norm" and not has_mlp_norm else norm
 
 
 def scale_gains(weights: Weights, factors: Mapping[tuple[str, int | None], Floats]) -> dict[Place, Floats]:

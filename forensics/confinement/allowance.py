@@ -49,7 +49,7 @@ class Allowance:
     def of(cls, job: Mapping[str, Any], scratch: str, seconds: float) -> Allowance:
         """For a job as `jobs.run` gets it, ended by its parent after `seconds` of wall clock."""
         readable = readable_for(job)
-        reading = job.get("task") in ("read", "inspect") and not job.get("digest")
+        reading = job.get("task") in ("read", "inspect", "self-test") and not job.get("digest")
         return cls(
             readable=tuple(readable),
             listed=tuple(sorted({os.path.dirname(p) for p in readable if p.endswith(".gguf")})),

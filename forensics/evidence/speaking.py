@@ -63,7 +63,7 @@ def _voice(
     """What this measurement says for its group."""
     if reading.group is None or table is None:
         return None
-    ceiling = ceiling_for(table, finding.probe.id, _width(reading.facts), thresholds)
+    ceiling = ceiling_for(table, finding.probe.id, width_of(reading.facts), thresholds)
     p = None if finding.exact is None else finding.exact.p_holm
     by_exact = p is not None and p <= thresholds.group_exact_p
     by_value = ceiling.reading is not None and reading.value > ceiling.reading
@@ -86,7 +86,7 @@ def _layer_share(layers: Sequence[float | None], peak: float | None) -> float | 
     return sum(layer is not None and layer > peak for layer in layers) / len(layers)
 
 
-def _width(facts: Mapping[str, Scalar]) -> float | None:
+def width_of(facts: Mapping[str, Scalar]) -> float | None:
     """The narrower model's width, as the probe gives it."""
     width = facts.get("width")
     if isinstance(width, bool) or not isinstance(width, int | float) or width <= 0:

@@ -44,20 +44,24 @@ def weigh(
     case: Case,
     reference: Reference,
     joint: Sequence[JointFinding] = (),
+    cried: tuple[str, ...] = (),
 ) -> Weighed:
     """Weighs every finding and concludes on every candidate and control.
 
     Controls are judged first, because a control that comes out derived withdraws `derived` from candidates. What
-    probes say of several candidates together (`joint`) explains and has no weight.
+    probes say of several candidates together (`joint`) explains and has no weight. `cried` are the self-test's
+    alarms: instruments that took noise for a candidate let nothing be concluded.
     """
     weighed = [_weighed(finding, reference) for finding in enter_exact(findings)]
     exact = combined(weighed, (*case.candidates, *case.controls))
     controls = tuple(
-        _opinion(label, weighed, subjects, reference, (), exact.get(label)) for label in case.controls
+        _opinion(label, weighed, subjects, reference, (), exact.get(label), cried) for label in case.controls
     )
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
     opinions = tuple(
-        explained(_opinion(label, weighed, subjects, reference, alarms, exact.get(label)), weighed, joint)
+        explained(
+            _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried), weighed, joint
+        )
         for label in case.candidates
     )
     return Weighed(
@@ -101,6 +105,7 @@ def _opinion(
     reference: Reference,
     alarms: tuple[str, ...],
     pooled: Exact | None,
+    cried: tuple[str, ...],
 ) -> Opinion:
     """What follows for one candidate or control from its findings."""
     own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
@@ -129,7 +134,7 @@ def _opinion(
         mlps_comparable=_mlps_comparable(suspect, examined),
         derived_controls=alarms,
         unread_controls=sum(s.role == "control" and s.form == "unreadable" for s in subjects),
-        withheld=withheld(suspect, examined, _coverage(suspect)),
+        withheld=withheld(suspect, examined, _coverage(suspect), cried),
         population=population,
         remarks=remarks,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from forensics.subjects import Subject
 
 
-def withheld(suspect: Subject | None, examined: Subject | None, coverage: float | None) -> str:
+def withheld(
+    suspect: Subject | None, examined: Subject | None, coverage: float | None, alarms: tuple[str, ...] = ()
+) -> str:
     """The reason as a sentence; empty where the rules decide.
 
     An adapter that was merged into a base has that base's weights: what the instruments find is true of the base that
@@ -17,6 +19,8 @@ def withheld(suspect: Subject | None, examined: Subject | None, coverage: float 
     if any(s.form == "first-look" for s in sides):
         read = "" if coverage is None else f" at {coverage:.1%} of the suspect's parameters"
         return f"This was a first look{read}; a full reading is needed to conclude anything."
+    if alarms:
+        return f"{alarms[0]} So nothing is concluded in this case."
     merged = [s.label for s in sides if s.form == "merged"]
     if merged:
         return (

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from forensics.records import Dossier
-from forensics.report import numbers, relations, view
+from forensics.report import numbers, relations, self_test, view
 from forensics.report.chapters import Chapter, chapters
 from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
@@ -104,6 +104,7 @@ def _environment() -> Environment:
         numbers=numbers,
         view=view,
         relations=relations,
+        self_test=self_test,
         grid=grid,
         find_chapter=_find_chapter,
         ROWS=view.ROWS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
 from forensics.records import Dossier, Finding, Opinion, Subject
-from forensics.report import numbers, relations, view
+from forensics.report import numbers, relations, self_test, view
 from forensics.report.grids import grid, row_cap
 from forensics.report.plain import Writer
 
@@ -31,6 +31,7 @@ def tell(dossier: Dossier, writer: Writer) -> None:
     for section in view.probe_sections(dossier):
         _instrument(section, writer, cap)
     _controls(dossier, writer)
+    self_test.tell(dossier, writer)
     _weighing(dossier, writer)
     writer.chapter("6", "Limits")
     for limit in LIMITS:

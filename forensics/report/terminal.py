@@ -12,6 +12,7 @@ from forensics.records import Dossier, Opinion
 from forensics.report import relations, view
 from forensics.report.display import display
 from forensics.report.plain import Writer, plain
+from forensics.report.self_test import headlines
 from forensics.report.story import tell
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def summary_table(dossier: Dossier) -> Table:
     from rich.text import Text
 
     table = Table(title=Text(plain(view.question(dossier))), title_justify="left", show_lines=True)
+    table.caption = Text(plain("\n".join(headlines(dossier)))) if dossier.certificates else None
     table.add_column("", no_wrap=True)
     table.add_column("Compared with", overflow="fold", max_width=40)
     table.add_column("Opinion", overflow="fold")
@@ -77,6 +79,9 @@ def summary_text(dossier: Dossier) -> str:
     for said in relations.together(dossier):
         writer.gap()
         writer.pair("together", said)
+    for line in headlines(dossier):
+        writer.gap()
+        writer.item(line, bullet="")
     if not dossier.opinions:
         writer.paragraph("The record holds no opinion.")
     return writer.text()
