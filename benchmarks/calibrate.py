@@ -30,11 +30,12 @@ from forensics.evidence.transforms import Transform
 FUSED = ("activation-overlap", "attention-circuits", "neuron-match", "norm-gains", "qkv-bias", "weight-std")
 """Probes that may be fused. What speaks of files rather than weights never is."""
 BESIDE = (
-    "attention-channels", "depth-curves", "identity-attention", "identity-mlp", "near-init-rows", "residual-basis",
+    "attention-channels", "attention-graph", "depth-curves", "identity-attention", "identity-mlp", "near-init-rows",
+    "residual-basis",
 )  # fmt: skip
 """Probes with a weight of their own that are never fused: embeddings are reused on their own and by one initialisation,
-curves over depth have their vote in weight-std, channels of attention read what its circuits read, and what stands in
-place is seen by whatever is found anywhere."""
+curves over depth have their vote in weight-std, channels of attention and its heads' graph read what its circuits read,
+and what stands in place is seen by whatever is found anywhere."""
 TRANSFORM = Transform(kind="atanh", low=-0.99, high=0.99)
 """Of every reading: all are correlations, or rates that behave like one."""
 ANCHORS = ("attention-circuits", "neuron-match")

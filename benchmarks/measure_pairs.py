@@ -23,6 +23,12 @@ from forensics.probe import Abstain, Sketch, SketchProbe
 from forensics.reading import read
 from forensics.registry import Registry
 
+READERS = {
+    "alignment", "checkpoint", "account.py", "activations.py", "attending.py", "probe.py", "prompts.py", "reading.py",
+    "readings.py", "runnable.py", "sketches.py",
+}  # fmt: skip
+"""Rooms and files of the core that a sketch or a reading comes through."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
@@ -52,9 +58,7 @@ def bench_for(zoo: Path, cache: Path, ids: Sequence[str] = ()) -> Bench:
     for name in sorted(offered):
         source.update(f"{name} {offered[name].origin.sha256} {offered[name].probe.parameters()}\n".encode())
     core = Path(alignment_file).parent.parent
-    rooms = [
-        p for p in core.rglob("*.py") if not {"calibrating", "evidence", "report", "testing"} & set(p.parts)
-    ]
+    rooms = [p for p in core.rglob("*.py") if p.relative_to(core).parts[0] in READERS]
     for file in [*sorted(rooms), zoo / "manifest.json"]:  # a changed reader or a rebuilt zoo is measured anew
         source.update(file.read_bytes())
     folder = cache / source.hexdigest()[:16]
