@@ -38,6 +38,8 @@ def tested(
         return Tested(probe=probe, answer="failed", detail=f"{outcome.error}: {outcome.detail}"[:TOLD])
     seen, detail = _seen(probe, outcome, reference, calibrated=calibrated)
     p = None if outcome.exact is None else outcome.exact.p
+    if seen is None and p is not None and not twin.kin:
+        seen = False  # without a yardstick for its reading, its exact test alone is tried on noise
     low = p is not None and p <= reference.thresholds.independent_exact_p
     right = bool(seen) if twin.kin else not seen and not low
     answer: Answer = "right" if right else "wrong"
@@ -51,7 +53,7 @@ def tested(
 def _seen(
     probe: str, reading: Measurement, reference: Reference, *, calibrated: bool
 ) -> tuple[bool | None, str]:
-    """Whether the reading speaks for kinship, and the numbers; None where nothing decides."""
+    """Whether the reading speaks for kinship, and the numbers; None where its exact test does not and no pairs do."""
     at, table = reference.thresholds, reference.table
     p = None if reading.exact is None else reading.exact.p
     said = [] if p is None else [f"exact p {p:.1g}"]
@@ -64,10 +66,10 @@ def _seen(
             if ceiling is None
             else f"reading {reading.value:.3g}, unrelated pairs at most {ceiling:.3g} ({found.words})"
         )
-    if p is None and ceiling is None:
-        return None, ", ".join(said) or "neither an exact test nor reference pairs"
-    by_exact = p is not None and p <= at.group_exact_p
-    return by_exact or (ceiling is not None and reading.value > ceiling), ", ".join(said)
+    words = ", ".join(said) or "neither an exact test nor reference pairs"
+    if p is not None and p <= at.group_exact_p:
+        return True, words
+    return None if ceiling is None else reading.value > ceiling, words
 
 
 def alarms(candidate: str, twins: Sequence[Twin]) -> tuple[str, ...]:

@@ -36,12 +36,20 @@ CASES: dict[str, tuple[Twin, Any, tuple[str, ...], bool, str, bool | None]] = {
     "noise at a doubtful p": (NOISE, measurement(PROBE, LOW, exact=exact(1e-4)), (), True, "wrong", False),
     "noise taken for kin as stated": (NOISE, measurement(PROBE, HIGH), ("noise",), True, "blind", True),
     "no yardstick": (KIN, measurement(PROBE, HIGH), (), False, "not-judged", None),
-    "another version with an exact test": (
+    "no yardstick but an exact test": (
         KIN,
         measurement(PROBE, HIGH, exact=exact(0.5)),
         (),
         False,
-        "wrong",
+        "not-judged",
+        None,
+    ),
+    "an exact test on noise, alone": (
+        NOISE,
+        measurement(PROBE, LOW, exact=exact(0.5)),
+        (),
+        False,
+        "right",
         False,
     ),
     "an abstention": (KIN, abstention(), (), True, "abstained", None),
