@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.arguments import parse
-from forensics.errors import CaseError, ForensicsError, ReportError, StrictError
+from forensics.asking import record_at, request_of
+from forensics.errors import ForensicsError, ReportError, StrictError
 from forensics.streams import open_streams, unwind_on_signals
 
 if TYPE_CHECKING:
@@ -77,77 +78,12 @@ def _print(text: str) -> None:
     print(text.encode(encoding, "replace").decode(encoding))
 
 
-def _request(given: argparse.Namespace, suspect: str) -> Request:
-    from forensics.case import Remembering, Request
-    from forensics.naming import named
-
-    prompts, no_cache = getattr(given, "prompts", ""), getattr(given, "no_cache", True)
-    if given.hub_token_env and "TOKEN" not in given.hub_token_env.upper():
-        hint = "workers are not given variables whose name holds TOKEN; rename it"
-        raise CaseError(f"--hub-token-env names {given.hub_token_env}", hint)
-    request = Request(
-        suspect=named(suspect),
-        candidates=tuple(named(c) for c in getattr(given, "candidates", ())),
-        controls=tuple(named(c) for c in getattr(given, "controls", ())),
-        probes=tuple(dict.fromkeys(getattr(given, "probes", ()))),
-        parameters={"prompts": _prompts(prompts)} if prompts else {},
-        base=given.base,
-        quick=getattr(given, "quick", False),
-        self_test=getattr(given, "self_test", False),
-        token_env=given.hub_token_env,
-        remember=None if no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
-        calibrations=_brought(getattr(given, "calibration", [])),
-        case_id=getattr(given, "case_id", "")[:200],
-        only_bundled=given.only_bundled,
-        generated_at=_generated_at(),
-    )
+def _asked(given: argparse.Namespace, suspect: str) -> Request:
+    request = request_of(given, suspect)
     for subject, _ in request.subjects():
         if subject.hub:
             _say(f"note: {_visible(subject.hub)} is no path here; the hub is asked for it")
     return request
-
-
-def _brought(files: list[str]) -> tuple[Mapping[str, object], ...]:
-    from forensics.calibrating.brought import read_calibrations
-
-    return read_calibrations(files)
-
-
-def _prompts(path: str) -> str:
-    from forensics.prompts import prompts_from
-
-    _require_file(Path(path), "name a UTF-8 text file")
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(4_000_000)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise CaseError(f"cannot read the prompts in {path}: {reason}", "name a UTF-8 text file") from None
-    prompts_from(text)
-    return text
-
-
-def _require_file(path: Path, hint: str, limit: int = 512 << 20) -> None:
-    """Refuses pipes, devices and absurd sizes before they are read; what is missing is told by opening it."""
-    if path.exists() and not path.is_file():
-        raise CaseError(f"{path} is no regular file", hint)
-    if path.exists() and path.stat().st_size > limit:
-        raise CaseError(f"{path} is larger than {limit >> 20} MB", hint)
-
-
-def _generated_at() -> str | None:
-    """The time stamp of the record, only ever from SOURCE_DATE_EPOCH."""
-    from datetime import UTC, datetime
-
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if not epoch:
-        return None
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        raise CaseError(
-            f"SOURCE_DATE_EPOCH is {epoch[:40]!r}", "set it to whole seconds since 1970, or unset it"
-        ) from None
 
 
 def investigate(given: argparse.Namespace) -> int:
@@ -156,7 +92,7 @@ def investigate(given: argparse.Namespace) -> int:
     from forensics.progress import Watching
     from forensics.registry import Registry
 
-    request = _request(given, given.suspect).checked()
+    request = _asked(given, given.suspect).checked()
     folder = Path(given.out)
     casefiles.prepare(folder, request)
     registry = Registry.load(only_bundled=given.only_bundled)
@@ -225,21 +161,12 @@ def _require_clean(dossier: Dossier) -> None:
         )
 
 
-def _record(source: Path) -> bytes:
-    """The bytes of a dossier.json."""
-    _require_file(source, "name a dossier.json")
-    try:
-        return source.read_bytes()
-    except OSError as error:
-        raise ReportError(f"cannot read {source}: {error.strerror}", "name a dossier.json") from None
-
-
 def explain(given: argparse.Namespace) -> int:
     """Says which rule gave the verdict on one candidate."""
     from forensics.archive import decode
     from forensics.report import explanation
 
-    _print(explanation(decode(_record(Path(given.dossier))), given.candidate))
+    _print(explanation(decode(record_at(Path(given.dossier))), given.candidate))
     return 0
 
 
@@ -250,7 +177,7 @@ def report(given: argparse.Namespace) -> int:
     from forensics.report import html_of, pdf_of, text_of
 
     source = Path(given.dossier)
-    record = _record(source)
+    record = record_at(source)
     dossier = decode(record)
     if given.to == "text":
         content = text_of(dossier).encode()
@@ -287,7 +214,7 @@ def inspect(given: argparse.Namespace) -> int:
     from forensics.inspecting import inspect_checkpoint
     from forensics.inspection import inspection_text
 
-    found = inspect_checkpoint(_request(given, given.path))
+    found = inspect_checkpoint(_asked(given, given.path))
     _print(json.dumps(found, indent=1) if given.json else _lines(inspection_text(found)))
     _tell_fetched(found["fetched"])
     return 0
@@ -308,7 +235,7 @@ def sketch(given: argparse.Namespace) -> int:
 
     registry = Registry.load(only_bundled=given.only_bundled)
     with Watching() as watch:
-        book, problems = sketch_checkpoint(_request(given, given.path), registry, Path(given.out), watch)
+        book, problems = sketch_checkpoint(_asked(given, given.path), registry, Path(given.out), watch)
     _warn(problems)
     _print(f"{given.out}: {len(book.sketches)} sketches, {Path(given.out).stat().st_size / 1e6:.1f} MB")
     return 0
