@@ -114,6 +114,19 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Omission:
+    """What the fused weight would be had one probe not answered: fitted again without it, bounds and all."""
+
+    probe: str
+    log10_lr: float | None
+    """None where nothing is fused without it."""
+    lower: float | None = None
+    upper: float | None = None
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """One rule of the verdict as it was applied: what it looked at, and the line it was held against."""
 
@@ -156,6 +169,8 @@ class Opinion:
     coverage: float | None = None
     """Share of the suspect's parameters that were recognised and read (0 to 1)."""
     contributions: tuple[Contribution, ...] = ()
+    omissions: tuple[Omission, ...] = ()
+    """Per fused probe, what the weight would be without it."""
     population: str = ""
     cllr: float | None = None
     """Out-of-fold cost of the fusion used, in bits; 1 is uninformative."""

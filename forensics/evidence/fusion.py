@@ -18,7 +18,7 @@ from forensics.evidence.assessment import Assessed, assess
 from forensics.evidence.bounds import Bounds
 from forensics.evidence.calibration import INTERCEPT, LEVEL
 from forensics.evidence.population import ReferenceTable
-from forensics.records import Contribution
+from forensics.records import Contribution, Omission
 
 _LN10 = math.log(10.0)
 
@@ -39,6 +39,8 @@ class Fused:
     """Probes whose reading lies beyond every reference pair: there the weight is an extrapolation."""
     left_out: tuple[str, ...]
     """Probes with a reading and a column in the table, but too few reference families to be fused."""
+    omissions: tuple[Omission, ...] = ()
+    """Per fused probe, the weight without it."""
 
 
 def choose(table: ReferenceTable, answered: Iterable[str], least_families: int) -> tuple[str, ...]:
@@ -92,6 +94,25 @@ def fuse(table: ReferenceTable, readings: Mapping[str, float], least_families: i
         outside=tuple(p for p in probes if _outside(table, p, readings[p])),
         left_out=tuple(sorted((set(readings) & set(table.probes)) - table.beside - set(probes))),
     )
+
+
+def omissions(
+    table: ReferenceTable, readings: Mapping[str, float], fused: Fused, least_families: int
+) -> tuple[Omission, ...]:
+    """Leave-one-out sensitivity: for each fused probe the weight of the others alone, fitted again for that subset.
+
+    Without the last anchor nothing is fused, and the omission says so.
+    """
+    used = [share.probe for share in fused.contributions if share.probe != INTERCEPT]
+    found = []
+    for left in used if len(used) > 1 else ():
+        rest = fuse(table, {probe: readings[probe] for probe in used if probe != left}, least_families)
+        found.append(
+            Omission(probe=left, log10_lr=None)
+            if rest is None
+            else Omission(probe=left, log10_lr=rest.log10_lr, lower=rest.lower, upper=rest.upper)
+        )
+    return tuple(found)
 
 
 def _outside(table: ReferenceTable, probe: str, reading: float) -> bool:

@@ -56,6 +56,7 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
         not_meaning=NOT_MEANING[verdict],
         coverage=case.coverage,
         contributions=() if fused is None else fused.contributions,
+        omissions=() if fused is None else fused.omissions,
         population=case.population,
         cllr=None if fused is None else fused.cllr,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from forensics.evidence.considered import Considered
 from forensics.evidence.exact import combined, enter_exact
-from forensics.evidence.fusion import Fused, fuse
+from forensics.evidence.fusion import Fused, fuse, omissions
 from forensics.evidence.library import Reference, accepted, load_reference
 from forensics.evidence.relation import explained
 from forensics.evidence.signs import gathered
@@ -117,6 +117,9 @@ def _opinion(
     remarks = (*_sketched(subjects, label), *_glimpsed(subjects, label), *_remarks(own, fused, reference))
     if fused is None:
         fused, population = _alone(own, reference)
+    elif table is not None:
+        left = omissions(table, readings, fused, reference.thresholds.fusion_families)
+        fused = replace(fused, omissions=left)
     suspect = next((subject for subject in subjects if subject.role == "suspect"), None)
     examined = next((s for s in subjects if s.role != "suspect" and s.label == label), None)
     exact = [finding.exact for finding in own if finding.exact is not None]

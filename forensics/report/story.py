@@ -199,7 +199,11 @@ def _weighing(dossier: Dossier, writer: Writer) -> None:
             bullet="",
         )
         for part in opinion.contributions:
-            writer.pair("share", f"{numbers.bans(part.log10_lr)} from {part.probe}")
+            left = view.without(opinion, part.probe)
+            writer.pair(
+                "share",
+                f"{numbers.bans(part.log10_lr)} from {part.probe}{f'; without it {left}' if left else ''}",
+            )
         for ground in opinion.grounds:
             writer.pair("rule", ground)
     for population in dossier.environment.populations:

@@ -215,6 +215,18 @@ def _posterior(own: float, others: float, prior: float, share: float) -> float:
     return mine / (1.0 - prior + mine + others)
 
 
+def without(opinion: Opinion, probe: str) -> str:
+    """What would be stated had this probe not answered; empty for what is no probe."""
+    found = next((omission for omission in opinion.omissions if omission.probe == probe), None)
+    if found is None:
+        return ""
+    if found.log10_lr is None:
+        return "nothing"
+    if found.lower is None or found.upper is None:
+        return numbers.bans(found.log10_lr)
+    return f"{numbers.bans(found.log10_lr)} ({numbers.interval(found.lower, found.upper)})"
+
+
 def posteriors(opinions: Sequence[Opinion]) -> tuple[Posterior, ...]:
     """For each prior that some candidate is the ancestor, shared equally: P(candidate k) after the findings.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.evidence.calibration import INTERCEPT
-from forensics.evidence.fusion import choose, fuse, fuser
+from forensics.evidence.fusion import choose, fuse, fuser, omissions
 from tests.evidence.builders import table
 
 TABLE = table()
@@ -91,3 +93,30 @@ def test_more_likeness_never_weighs_less(one: float, two: float, three: float, m
     assert before.log10_lr <= after.log10_lr
     assert before.lower <= after.lower
     assert before.upper <= after.upper
+
+
+def test_omissions_are_what_fusing_the_others_gives() -> None:
+    """Each fused probe's omission is the fusion of the others, fitted again; a lone probe has none."""
+    readings = dict.fromkeys(COMMON, 0.45)
+    fused = fuse(TABLE, readings, 11)
+    assert fused is not None
+    told = omissions(TABLE, readings, fused, 11)
+    assert [one.probe for one in told] == list(COMMON)
+    for one in told:
+        rest = fuse(TABLE, {p: v for p, v in readings.items() if p != one.probe}, 11)
+        assert rest is not None
+        assert (one.log10_lr, one.lower, one.upper) == (rest.log10_lr, rest.lower, rest.upper)
+    lone = fuse(TABLE, {COMMON[0]: 0.9}, 11)
+    assert lone is not None
+    assert omissions(TABLE, {COMMON[0]: 0.9}, lone, 11) == ()
+
+
+def test_without_its_only_anchor_nothing_is_fused() -> None:
+    """The omission of the one probe that lets recipe-like readings be fused says that nothing would be stated."""
+    anchored = replace(TABLE, anchors=(COMMON[0],))
+    readings = dict.fromkeys(COMMON[:2], 0.9)
+    fused = fuse(anchored, readings, 11)
+    assert fused is not None
+    told = {one.probe: one.log10_lr for one in omissions(anchored, readings, fused, 11)}
+    assert told[COMMON[0]] is None
+    assert told[COMMON[1]] is not None
