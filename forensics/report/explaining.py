@@ -27,8 +27,7 @@ def explanation(dossier: Dossier, label: str) -> str:
         lines.append(f"{toward} asks for {len(applied)} conditions; {len(applied) - len(unmet)} are met")
         for condition in applied:
             mark = "met    " if condition.met else "NOT met"
-            lines.append(f"  {mark}  {condition.rule:9} {display(condition.found)}")
-            lines.append(f"           {'':9} {margin(condition)}")
+            lines += [f"  {mark}  {display(condition.found)}", f"           {margin(condition)}"]
         lines.append("")
     return "\n".join([*lines, *_turning(opinion)])
 
