@@ -159,3 +159,19 @@ def test_silence_where_there_is_too_little() -> None:
 def test_the_contract() -> None:
     """The probe keeps the contract of probes."""
     check_probe(PROBE)
+
+
+def test_layers_too_large_to_be_held_are_refused_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a layer's attention may take of memory is bounded, by its shapes alone."""
+    model = random_model(0)
+    numbers = sum(
+        matrix.size for (role, layer, _), matrix in model.items() if layer == 0 and role != "input_norm"
+    )
+    monkeypatch.setattr("plugins.attention_graph.LAYER_MOST", numbers)
+    assert sketched(model).absent is None
+    monkeypatch.setattr("plugins.attention_graph.LAYER_MOST", numbers - 1)
+    refused = sketched(model).absent
+    assert refused is not None
+    assert str(numbers) in refused.detail
