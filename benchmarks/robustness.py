@@ -77,10 +77,8 @@ def make(zoo: Path, cell: Cell) -> str:
 
 
 def made_cells(zoo: Path, cells: Sequence[Cell], jobs: int) -> list[Cell]:
-    """Cells whose architecture has the operation, made side by side; with no jobs only those that are there."""
+    """Cells whose architecture has the operation, made side by side."""
     (zoo / "laundered").mkdir(exist_ok=True)
-    if not jobs:
-        return [cell for cell in cells if (zoo / cell.name).exists()]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         refusals = list(pool.map(make, [zoo] * len(cells), cells))
     return [cell for cell, refused in zip(cells, refusals, strict=True) if not refused]
@@ -210,7 +208,8 @@ def main() -> int:
         for o in given.operations
         for b in given.bases
     ]
-    cells = made_cells(given.zoo, order, 0 if given.made else given.jobs)
+    there = [cell for cell in order if (given.zoo / cell.name).exists()] if given.made else None
+    cells = made_cells(given.zoo, order, given.jobs) if there is None else there
     if given.make_only:
         return 0
     zoo, bench = read_manifest(given.zoo), bench_for(given.zoo, given.cache or given.zoo / "measured")

@@ -13,6 +13,7 @@ from typing import Any
 
 from forensics.archive import decode, encode, plain, settled
 from forensics.case import Request
+from forensics.certificates import Certificate
 from forensics.certifying import certify
 from forensics.errands import Errands
 from forensics.errors import CheckpointError
@@ -74,7 +75,6 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
         Problem(where="calibrations", code="PLUGIN_FAILED", message=e.message) for e in refused
     ]
     reference = weighing.load_reference(offered_references, request.calibrations)
-    told = _Told(registry, watch or Silence())
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
         errands = Errands(request=request, hub=Repositories(token_env=request.token_env))
         memory = Memory.of(request, registry.readers(), offered, Path(scratch), errands.hub.see)
@@ -82,57 +82,94 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
             request=request,
             offered=offered,
             scratch=Path(scratch),
-            watch=told,
+            watch=_Told(registry, watch or Silence()),
             errands=errands,
             memory=memory,
         )
-        reads = gatherer.read_all()
-        suspect, others = reads[0], reads[1:]
-        _require_readable(suspect, others)
-        findings = [
-            _finding(offered[probe], other, outcome, gatherer.precisions.get((probe, other.named.label)))
-            for other in others
-            for probe, outcome in gatherer.compare(suspect, other).items()
-        ]
-        certificates, noted = certify(gatherer, others, reference)
-        candidates = [other for other in others if other.role == "candidate"]
-        joint: list[JointFinding] = [
-            settled(JointFinding(probe=_used(offered[probe]), candidates=labels, outcome=outcome))
-            for probe, (labels, outcome) in compare_all(gatherer, suspect, candidates).items()
-        ]
-    for finding in findings:
+        found = _gathered(gatherer, reference)
+    for finding in found.findings:
         registry.notify("forensics_finding", finding=finding)
-    case = Case(
-        id=request.case_id,
-        suspect=suspect.named.label,
-        candidates=tuple(n.label for n in request.candidates),
-        controls=tuple(n.label for n in request.controls),
-        probes=tuple(offered),
-        generated_at=request.generated_at,
-    )
-    alarms = tuple(alarm for certificate in certificates for alarm in certificate.alarms)
-    weighed = weighing.weigh(findings, [r.subject for r in reads], case, reference, joint, alarms)
-    dossier = Dossier(
-        tool=Tool(name=OURS, version=version()),
-        case=case,
-        subjects=tuple(r.subject for r in reads),
-        findings=weighed.findings,
-        opinions=weighed.opinions,
-        controls=weighed.controls,
-        joint=tuple(joint),
-        problems=(*_problems(registry, reads), *noted),
-        certificates=certificates,
-        environment=_environment(registry, weighed),
-    )
     # As it reads from the file, so that the first report and every later one are the same function of the same record.
     return Investigated(
-        dossier=decode(encode(dossier)),
+        dossier=decode(encode(_dossier(request, registry, reference, found))),
         seconds=errands.seconds,
         digests=gatherer.digests,
         confined=errands.confined,
         fetched=errands.hub.notes(),
         started=started,
         notes=tuple(memory.notes),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gathered:
+    """What the workers of a case brought."""
+
+    probes: tuple[str, ...]
+    """Ids of those that were put."""
+    reads: list[Read]
+    """The suspect's first."""
+    findings: list[Finding]
+    joint: tuple[JointFinding, ...]
+    certificates: tuple[Certificate, ...]
+    noted: tuple[Problem, ...]
+    """What went wrong in the self-test."""
+
+
+def _gathered(gatherer: Gatherer, reference: weighing.Reference) -> _Gathered:
+    """Reads every subject, compares, tries the instruments. CheckpointError as `investigate` says."""
+    offered = gatherer.offered
+    reads = gatherer.read_all()
+    suspect, others = reads[0], reads[1:]
+    _require_readable(suspect, others)
+    findings = [
+        _finding(offered[probe], other, outcome, gatherer.precisions.get((probe, other.named.label)))
+        for other in others
+        for probe, outcome in gatherer.compare(suspect, other).items()
+    ]
+    certificates, noted = certify(gatherer, others, reference)
+    candidates = [other for other in others if other.role == "candidate"]
+    joint: list[JointFinding] = [
+        settled(JointFinding(probe=_used(offered[probe]), candidates=labels, outcome=outcome))
+        for probe, (labels, outcome) in compare_all(gatherer, suspect, candidates).items()
+    ]
+    return _Gathered(
+        probes=tuple(offered),
+        reads=reads,
+        findings=findings,
+        joint=tuple(joint),
+        certificates=certificates,
+        noted=tuple(noted),
+    )
+
+
+def _dossier(
+    request: Request, registry: Registry, reference: weighing.Reference, found: _Gathered
+) -> Dossier:
+    """The record: what was found, weighed."""
+    case = Case(
+        id=request.case_id,
+        suspect=found.reads[0].named.label,
+        candidates=tuple(n.label for n in request.candidates),
+        controls=tuple(n.label for n in request.controls),
+        probes=found.probes,
+        generated_at=request.generated_at,
+    )
+    alarms = tuple(alarm for certificate in found.certificates for alarm in certificate.alarms)
+    weighed = weighing.weigh(
+        found.findings, [r.subject for r in found.reads], case, reference, found.joint, alarms
+    )
+    return Dossier(
+        tool=Tool(name=OURS, version=version()),
+        case=case,
+        subjects=tuple(r.subject for r in found.reads),
+        findings=weighed.findings,
+        opinions=weighed.opinions,
+        controls=weighed.controls,
+        joint=found.joint,
+        problems=(*_problems(registry, found.reads), *found.noted),
+        certificates=found.certificates,
+        environment=_environment(registry, weighed),
     )
 
 

@@ -6,7 +6,7 @@ changes, no map inside heads, and no vocabulary (alignment/head_graph). QK's ove
 overlaps, and those of QK with OV, are then correlated under that matching, and the other way round
 (alignment/head_matching). Embeddings and tokenizers are not looked at.
 The matching is searched, hence no exact p; what is correlated was not, so that unrelated models lie near 0.
-Known defeats: retrained attention; heads gathered from several models. Measured on trained models 64 to 128 wide:
+Known defeats: retrained attention; heads gathered from several models. Measured on trained models 64 to 256 wide:
 new vocabulary, turned and permuted 1.0; continued for as long as pre-training 0.27 to 0.54; unrelated at most 0.15.
 """
 
