@@ -2,9 +2,10 @@
 
     python -m benchmarks.robustness [--zoo DIR] [--bases llama-a …] [--operations …] [--shares 0 10 100]
 
-Makes every missing cell (see `zoo/laundering.py`), puts every probe to each against its base and to the zoo's
-unrelated pairs, and writes the table into docs/methods.md. A probe sees a cell if its exact p is at most 1e-6 or its
-reading is above that of every unrelated pair. Resumable: cells and readings that exist are kept.
+Makes every missing cell (see `zoo/laundering.py`), puts every probe to each against its base and writes the table
+into docs/methods.md. A probe sees a cell if its exact p is at most 1e-6 or its reading is above that of every
+unrelated pair of the packaged reference table, whose verdicts `benchmarks/verdicts.py` tells. So only the bases are
+needed, not the whole zoo. Resumable: cells and readings that exist are kept.
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.calibrate import read_manifest
+import numpy as np
+
 from benchmarks.measure_pairs import Bench, bench_for, measured
 from benchmarks.tables import put
 from benchmarks.verdicts import judge
 from benchmarks.zoo import laundering
 from forensics.errors import ForensicsError
-from forensics.evidence.library import load_reference
+from forensics.evidence.library import Reference, load_reference
+from forensics.evidence.population import ReferenceTable
 from forensics.evidence.thresholds import load_thresholds
 
 BASES = ("llama-a", "qwen2-a", "gpt2-a", "neox-a", "gemma2-a", "mixtral-a", "mistral-n", "llama-x")
@@ -84,14 +87,14 @@ def made_cells(zoo: Path, cells: Sequence[Cell], jobs: int) -> list[Cell]:
     return [cell for cell, refused in zip(cells, refusals, strict=True) if not refused]
 
 
-def ceilings(lines: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """The largest reading of each probe over all unrelated pairs."""
-    found: dict[str, float] = {}
-    for line in lines:
-        for probe, reading in line["readings"].items():
-            if line["label"] == "unrelated" and reading.get("value") is not None:
-                found[probe] = max(found.get(probe, -1.0), reading["value"])
-    return found
+def ceilings(table: ReferenceTable) -> dict[str, float]:
+    """The largest reading of each probe over all unrelated pairs of the reference."""
+    unrelated = table.readings[~table.derived]
+    return {
+        probe: float(np.nanmax(unrelated[:, column]))
+        for column, probe in enumerate(table.probes)
+        if np.isfinite(unrelated[:, column]).any()
+    }
 
 
 def sees(reading: Mapping[str, Any], ceiling: float | None) -> bool:
@@ -153,19 +156,17 @@ def missed(
     return few
 
 
-def with_verdicts(bench: Bench, lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_verdicts(
+    bench: Bench, lines: Sequence[dict[str, Any]], reference: Reference
+) -> list[dict[str, Any]]:
     """Lines with the verdict that the whole gives on each pair."""
-    reference = load_reference()
     return [{**line, "verdict": judge(bench, line, reference).verdict} for line in lines]
 
 
-def table_text(
-    cells: Sequence[Cell], lines: Sequence[Mapping[str, Any]], unrelated: Sequence[Mapping[str, Any]]
-) -> str:
+def table_text(cells: Sequence[Cell], lines: Sequence[Mapping[str, Any]], unrelated: ReferenceTable) -> str:
     """The generated block of docs/methods.md."""
     highest, probes = ceilings(unrelated), weighing_probes(lines)
-    twins = sum(line["stratum"] == "same-recipe" for line in unrelated)
-    accused = sum(line["verdict"] == "derived" for line in unrelated)
+    twins = unrelated.strata.count("same-recipe")
     head = ["operation", "trained on", *probes, "two groups", "derived"]
     body = [head, ["---"] * len(head), *rows(cells, lines, highest)]
     few = missed(cells, lines, highest)
@@ -174,9 +175,8 @@ def table_text(
             (
                 f"{len(cells)} laundered copies of {len({c.base for c in cells})} bases "
                 f"({', '.join(sorted({c.base for c in cells}))}); x/n counts bases; a probe sees one if its exact p "
-                f"is at most 1e-6 or its reading is above all of {len(unrelated)} unrelated pairs ({twins} "
-                f"of one recipe). Of these pairs "
-                f"{accused} came out derived."
+                f"is at most 1e-6 or its reading is above all of {int((~unrelated.derived).sum())} unrelated pairs "
+                f"({twins} of one recipe)."
             ),
             "",
             *("| " + " | ".join(row) + " |" for row in body),
@@ -186,8 +186,8 @@ def table_text(
     )
 
 
-def main() -> int:
-    """Makes, measures, writes; status 1 where an unrelated pair comes out derived."""
+def main() -> None:
+    """Makes, measures, writes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -211,18 +211,19 @@ def main() -> int:
     there = [cell for cell in order if (given.zoo / cell.name).exists()] if given.made else None
     cells = made_cells(given.zoo, order, given.jobs) if there is None else there
     if given.make_only:
-        return 0
-    zoo, bench = read_manifest(given.zoo), bench_for(given.zoo, given.cache or given.zoo / "measured")
-    strangers = [pair for pair in zoo.pairs if pair["label"] == "unrelated"]
-    derived = [
+        return
+    reference = load_reference()
+    if reference.table is None:
+        raise SystemExit("the package brings no reference table")
+    bench = bench_for(given.zoo, given.cache or given.zoo / "measured")
+    pairs = [
         {"suspect": c.name, "candidate": c.base, "label": "derived", "stratum": c.operation} for c in cells
     ]
-    lines = with_verdicts(bench, measured(bench, [*derived, *strangers], given.jobs))
-    ours, unrelated = lines[: len(cells)], lines[len(cells) :]
-    put(DOCUMENT, "robustness", table_text(cells, ours, unrelated))
-    print(table_text(cells, ours, unrelated))
-    return 1 if any(line["verdict"] == "derived" for line in unrelated) else 0
+    lines = with_verdicts(bench, measured(bench, pairs, given.jobs), reference)
+    text = table_text(cells, lines, reference.table)
+    put(DOCUMENT, "robustness", text)
+    print(text)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()
