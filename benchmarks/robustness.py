@@ -69,8 +69,15 @@ def make(zoo: Path, cell: Cell) -> str:
     text = "code-b" if recipe.slice != "code-b" else "prose-a"
     bench = laundering.Bench(tokenizer=recipe.tokenizer, slice=text, seed=sum(map(ord, cell.name)))
     started, refused = time.monotonic(), ""
+    source = trained(cell)
     try:
-        model = laundering.launder(load(zoo / cell.base), cell.operation, cell.share, bench)
+        if source is not None and (why := make(zoo, source)):
+            raise ForensicsError(why)
+        if source is None:
+            model = laundering.launder(load(zoo / cell.base), cell.operation, cell.share, bench)
+        else:
+            steps = laundering.trained_once(cell.operation)[1]
+            model = laundering.finish(load(zoo / source.name), cell.operation, steps, bench)
         write_checkpoint(model, zoo / cell.name, bench.tokenizer, "bfloat16")
     except ForensicsError as error:
         refused = str(error)
@@ -79,12 +86,22 @@ def make(zoo: Path, cell: Cell) -> str:
     return refused
 
 
+def trained(cell: Cell) -> Cell | None:
+    """The cell whose training serves this one too, as training commutes with what comes after it."""
+    shared, steps = laundering.trained_once(cell.operation)
+    return Cell(base=cell.base, operation=shared, share=cell.share) if cell.share and steps else None
+
+
 def made_cells(zoo: Path, cells: Sequence[Cell], jobs: int) -> list[Cell]:
-    """Cells whose architecture has the operation, made side by side."""
+    """Cells whose architecture has the operation, made side by side; what others are made of comes first."""
     (zoo / "laundered").mkdir(exist_ok=True)
+    sources = {source for cell in cells if (source := trained(cell)) is not None}
+    first = [*(cell for cell in cells if trained(cell) is None), *(sources - set(cells))]
+    refusals: dict[Cell, str] = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        refusals = list(pool.map(make, [zoo] * len(cells), cells))
-    return [cell for cell, refused in zip(cells, refusals, strict=True) if not refused]
+        for group in (first, [cell for cell in cells if trained(cell) is not None]):
+            refusals |= zip(group, pool.map(make, [zoo] * len(group), group), strict=True)
+    return [cell for cell in cells if not refusals[cell]]
 
 
 def ceilings(table: ReferenceTable) -> dict[str, float]:

@@ -6,7 +6,7 @@ after it. Operations that an architecture does not have (ForensicsError) leave t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,22 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "repeat layers + rescale + quantise": ("repeat", "rescale", "quantise"),
 }
 """Rows of the matrix: steps in the order in which they are applied."""
+COMMUTING = {"permute", "flip"}
+"""Steps that training commutes with: AdamW, clipping by the whole norm and rounding treat every weight by itself, so a
+reordered or negated model learns the same, reordered and negated (tests/benchmarks/test_robustness.py)."""
+
+
+def trained_once(operation: str) -> tuple[str, tuple[str, ...]]:
+    """The operation whose trained model this one's can be made of, and the steps still to be taken.
+
+    The operation itself and no steps where nothing commutes or no row of the matrix is what is left.
+    """
+    steps = OPERATIONS[operation]
+    kept = len(steps)
+    while kept and steps[kept - 1] in COMMUTING:
+        kept -= 1
+    shared = next((name for name, own in OPERATIONS.items() if own == steps[:kept]), operation)
+    return (shared, steps[kept:]) if shared != operation else (operation, ())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,13 +100,18 @@ def gauge(*names: str) -> Step:
     return step
 
 
+def next_tokenizer(identifier: str) -> str:
+    """The tokenizer that a model gets for its own when its vocabulary is swapped."""
+    names = list(TOKENIZERS)
+    return names[(names.index(identifier) + 1) % len(names)]
+
+
 def new_vocabulary(model: PreTrainedModel, bench: Bench) -> PreTrainedModel:
     """Another tokenizer, fresh embeddings trained with the rest of the model held."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    names = list(TOKENIZERS)
-    bench.tokenizer = names[(names.index(bench.tokenizer) + 1) % len(names)]
+    bench.tokenizer = next_tokenizer(bench.tokenizer)
     token = tokenizer(bench.tokenizer)
     special = {
         "bos_token_id": token.bos_token_id,
@@ -151,6 +172,15 @@ STEPS: Mapping[str, Step] = {
     "quantise": _quantise,
     "noise": lambda model, bench: made.noised(model, NOISE, bench.seed),
 }
+
+
+def finish(model: PreTrainedModel, operation: str, steps: Sequence[str], bench: Bench) -> PreTrainedModel:
+    """A trained model of the row that `trained_once` names, put through the steps that remain."""
+    if "vocabulary" in OPERATIONS[operation]:
+        bench.tokenizer = next_tokenizer(bench.tokenizer)
+    for step in steps:
+        model = STEPS[step](model, bench)
+    return model
 
 
 def launder(model: PreTrainedModel, operation: str, share: int, bench: Bench) -> PreTrainedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,36 @@ def test_every_operation_is_made_of_known_steps() -> None:
     """The matrix has the issue's operations, at least six combinations, and a step for every word."""
     assert all(step in laundering.STEPS for steps in laundering.OPERATIONS.values() for step in steps)
     assert sum(len(steps) > 1 for steps in laundering.OPERATIONS.values()) >= 6
+
+
+def test_training_commutes_with_order_and_sign() -> None:
+    """A model reordered and negated before training learns what it learns when that is done after, to rounding."""
+    torch.set_num_threads(1)
+    one = training.fresh(config_of(RECIPE), 1)
+    text = torch.randint(0, one.config.vocab_size, (4_000,), generator=torch.Generator().manual_seed(2))
+    plan = training.Schedule(steps=3, learning_rate=1e-4, seed=5)
+
+    def bench() -> laundering.Bench:
+        return laundering.Bench(tokenizer=RECIPE.tokenizer, slice=RECIPE.slice, seed=3)
+
+    before = laundering.finish(deepcopy(one), "nothing", ("permute", "flip"), bench())
+    training.train(before, text, plan)
+    training.train(one, text, plan)
+    started = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    after = laundering.finish(one, "nothing", ("permute", "flip"), bench())
+    moved = 0.0
+    for name, tensor in before.state_dict().items():
+        theirs = after.state_dict()[name]
+        assert torch.allclose(tensor, theirs, atol=2e-4), name
+        moved = max(moved, float((tensor - started[name]).abs().max()))
+    assert moved > 0.01, "neither order nor sign was changed"
+
+
+def test_what_is_trained_once_names_rows_of_the_matrix() -> None:
+    """Steps that commute are taken off the end; what is left is a row with the same steps, or the row stays whole."""
+    assert laundering.trained_once("narrow MLP + permute + flip signs") == ("narrow MLP", ("permute", "flip"))
+    assert laundering.trained_once("new vocabulary + rotate + permute")[1] == ()
+    for operation in laundering.OPERATIONS:
+        shared, steps = laundering.trained_once(operation)
+        assert laundering.OPERATIONS[shared] + steps == laundering.OPERATIONS[operation]
+        assert set(steps) <= laundering.COMMUTING
