@@ -109,6 +109,8 @@ class Contribution:
 
     probe: str
     log10_lr: float
+    instead_of: tuple[str, ...] = ()
+    """Probes that read the same thing and saw less of it: together they have one vote, so these have no share."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

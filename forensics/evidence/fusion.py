@@ -1,14 +1,15 @@
 """Fuses the probes that answered into one log LR, knowing that they repeat each other.
 
-Adding the probes' own log LRs would count shared evidence several times. Instead the reference table is kept,
-and a small regression over the probes at hand is fitted when a case needs it: a probe that abstained is left
-out, not filled in, and the subset's own out-of-fold cost and bounds are reported with it.
+Adding the probes' own log LRs would count shared evidence several times. Probes that read the same thing share one
+vote, and whichever of them sees most casts it, among the reference pairs as in the case. Over the votes a small
+regression is fitted when a case needs it, from the reference table: a probe that abstained is left out, not
+filled in, and the subset's own out-of-fold cost and bounds are reported with it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ from forensics.evidence.assessment import Assessed, assess
 from forensics.evidence.bounds import Bounds
 from forensics.evidence.calibration import INTERCEPT, LEVEL
 from forensics.evidence.population import ReferenceTable
+from forensics.evidence.statistics import Array
 from forensics.records import Contribution, Omission
 
 _LN10 = math.log(10.0)
@@ -75,24 +77,46 @@ def fuse(table: ReferenceTable, readings: Mapping[str, float], least_families: i
     assessed = fuser(table, probes) if probes else None
     if assessed is None:
         return None
-    columns = [table.probes.index(probe) for probe in probes]
-    at = np.array([float(table.transforms[k](np.array(readings[table.probes[k]]))) for k in columns])
+    speaking, at = cast(table, probes, readings)
     terms = assessed.fit.terms(at) / _LN10
     intercept = assessed.fit.intercept / _LN10
     point = float(terms.sum() + intercept)
     drawn = [float(replica.llr(at)) / _LN10 for replica in assessed.replicas]
     lower, upper = np.quantile(drawn, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
-    shares = [*zip(probes, terms.tolist(), strict=True), (INTERCEPT, intercept)]
+    shares = [*zip(speaking, terms.tolist(), strict=True), (INTERCEPT, intercept)]
     return Fused(
         log10_lr=assessed.bounds.hold(point),
         lower=assessed.bounds.hold(min(float(lower), point)),
         upper=assessed.bounds.hold(max(float(upper), point)),
         bounds=assessed.bounds,
-        contributions=tuple(Contribution(probe=p, log10_lr=round(share, 6) + 0.0) for p, share in shares),
+        contributions=tuple(
+            Contribution(probe=p, log10_lr=round(share, 6) + 0.0, instead_of=_silent(table, probes, p))
+            for p, share in shares
+        ),
         cllr=round(assessed.cllr, 3),
         families=assessed.families,
         outside=tuple(p for p in probes if _outside(table, p, readings[p])),
         left_out=tuple(sorted((set(readings) & set(table.probes)) - table.beside - set(probes))),
+    )
+
+
+def cast(
+    table: ReferenceTable, probes: Sequence[str], readings: Mapping[str, float]
+) -> tuple[tuple[str, ...], Array]:
+    """Per vote the probe that speaks for it, with the largest transformed reading of its members, and that reading."""
+    speaking, at = [], []
+    for members in table.ballot(probes):
+        own = {p: float(table.transforms[table.probes.index(p)](np.array(readings[p]))) for p in members}
+        loudest = max(members, key=lambda probe: own[probe])
+        speaking.append(loudest)
+        at.append(own[loudest])
+    return tuple(speaking), np.array(at)
+
+
+def _silent(table: ReferenceTable, probes: Sequence[str], speaking: str) -> tuple[str, ...]:
+    """Those that share a vote with a probe and saw less than it."""
+    return tuple(
+        p for members in table.ballot(probes) if speaking in members for p in members if p != speaking
     )
 
 
@@ -103,7 +127,8 @@ def omissions(
 
     Without the last anchor nothing is fused, and the omission says so.
     """
-    used = [share.probe for share in fused.contributions if share.probe != INTERCEPT]
+    shares = [share for share in fused.contributions if share.probe != INTERCEPT]
+    used = sorted({probe for share in shares for probe in (share.probe, *share.instead_of)})
     found = []
     for left in used if len(used) > 1 else ():
         rest = fuse(table, {probe: readings[probe] for probe in used if probe != left}, least_families)

@@ -50,14 +50,30 @@ class ReferenceTable:
 
     Their ceilings let them speak for a tensor group, and each has a weight of its own, shown beside.
     """
+    votes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Probes that read the same thing share one vote in the fusion: by what they read, their ids.
+
+    Whichever of them sees most speaks, in the reference as in a case. A probe in no vote has its own.
+    """
     versions: Mapping[str, str] = field(default_factory=dict)
     """Version of each probe with which the rows were read; another version is not weighed by them."""
 
+    def ballot(self, subset: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """The probes of a subset by vote, in the order in which votes first occur in it."""
+        shared = {probe: members for members in self.votes.values() for probe in members}
+        votes: dict[tuple[str, ...], list[str]] = {}
+        for probe in subset:
+            votes.setdefault(shared.get(probe, (probe,)), []).append(probe)
+        return tuple(tuple(members) for members in votes.values())
+
     def select(self, subset: Sequence[str]) -> Rows:
-        """Transformed complete rows for these probes; families and cells numbered anew."""
+        """Transformed complete rows for these probes, one column per vote; families and cells numbered anew."""
         columns = [self.probes.index(probe) for probe in subset]
         kept = np.isfinite(self.readings[:, columns]).all(axis=1)
-        features = np.column_stack([self.transforms[k](self.readings[kept, k]) for k in columns])
+        cast = {p: self.transforms[k](self.readings[kept, k]) for p, k in zip(subset, columns, strict=True)}
+        features = np.column_stack(
+            [np.max([cast[probe] for probe in members], axis=0) for members in self.ballot(subset)]
+        )
         names, families = np.unique(self.families[kept], return_inverse=True)
         cells = np.unique(self.cells[kept], return_inverse=True)[1]
         return Rows(
@@ -120,6 +136,7 @@ def _read(population: str, found: Mapping[str, Any]) -> ReferenceTable:
         draws=int(found["draws"]),
         anchors=tuple(found.get("anchors", ())),
         beside=frozenset(found.get("beside", ())),
+        votes={what: tuple(members) for what, members in found.get("votes", {}).items()},
         versions=dict(found.get("versions", {})),
     )
 

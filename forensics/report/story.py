@@ -202,7 +202,7 @@ def _weighing(dossier: Dossier, writer: Writer) -> None:
             left = view.without(opinion, part.probe)
             writer.pair(
                 "share",
-                f"{numbers.bans(part.log10_lr)} from {part.probe}{f'; without it {left}' if left else ''}",
+                f"{numbers.bans(part.log10_lr)} from {view.voter(part)}{f'; without it {left}' if left else ''}",
             )
         for ground in opinion.grounds:
             writer.pair("rule", ground)

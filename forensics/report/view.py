@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
-from forensics.records import Dossier, Finding, JointFinding, Opinion, ProbeUsed
+from forensics.records import Contribution, Dossier, Finding, JointFinding, Opinion, ProbeUsed
 from forensics.report import numbers
 from forensics.report.display import Shown, name
 
@@ -213,6 +213,13 @@ def _posterior(own: float, others: float, prior: float, share: float) -> float:
     """share·LR / (1 − prior + share·LR + Σ over the others); log10 ratios are within ±cap, so nothing overflows."""
     mine = share * 10 ** max(-300.0, min(300.0, own))
     return mine / (1.0 - prior + mine + others)
+
+
+def voter(part: Contribution) -> str:
+    """Who casts a vote, and who would have, had it seen more."""
+    if not part.instead_of:
+        return part.probe
+    return f"{part.probe}, sharing one vote with {', '.join(part.instead_of)}"
 
 
 def without(opinion: Opinion, probe: str) -> str:

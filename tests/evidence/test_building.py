@@ -78,7 +78,8 @@ def test_ten_families_are_refused() -> None:
 
 def test_files_are_never_fused() -> None:
     """Documents and tokenizers have no column in the table, whatever they read (decision 1, methods P10)."""
-    assert not {"tokenizer-diff", "repository-scan"} & set(calibrate.FUSED)
+    voting = {probe for members in calibrate.VOTES.values() for probe in members}
+    assert not {"tokenizer-diff", "repository-scan"} & voting
 
 
 def test_published_matrix_is_read_by_family_cell(tmp_path: Path) -> None:

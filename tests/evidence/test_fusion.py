@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.evidence.calibration import INTERCEPT
 from forensics.evidence.fusion import choose, fuse, fuser, omissions
+from forensics.evidence.library import load_reference
+from forensics.evidence.thresholds import load_thresholds
 from tests.evidence.builders import table
 
 TABLE = table()
@@ -120,3 +123,57 @@ def test_without_its_only_anchor_nothing_is_fused() -> None:
     told = {one.probe: one.log10_lr for one in omissions(anchored, readings, fused, 11)}
     assert told[COMMON[0]] is None
     assert told[COMMON[1]] is not None
+
+
+SHARED = replace(TABLE, votes={"likeness": ("attention-like", "gains-like")})
+
+
+def test_probes_of_one_vote_are_counted_once() -> None:
+    """Whichever of them sees most speaks and is named with the others; the fit has one column for both."""
+    readings = {"attention-like": 0.3, "gains-like": 0.7, "mlp-like": 0.6}
+    fused = fuse(SHARED, readings, 11)
+    assert fused is not None
+    told = {share.probe: share.instead_of for share in fused.contributions}
+    assert told == {"gains-like": ("attention-like",), "mlp-like": (), INTERCEPT: ()}
+    assert SHARED.select(COMMON).features.shape[1] == 2
+    louder = fuse(SHARED, readings | {"attention-like": 0.69}, 11)
+    assert louder is not None
+    assert louder.log10_lr == fused.log10_lr, "the quieter of the two has no say"
+
+
+def test_a_vote_goes_on_with_whoever_answered() -> None:
+    """Without one member the other votes alone, fitted as in a table that never had the first."""
+    readings = {"gains-like": 0.7, "mlp-like": 0.6}
+    fused, alone = (fuse(one, readings, 11) for one in (SHARED, TABLE))
+    assert fused == alone
+    both = fuse(SHARED, readings | {"attention-like": 0.2}, 11)
+    assert both is not None
+    omitted = {one.probe: one for one in omissions(SHARED, readings | {"attention-like": 0.2}, both, 11)}
+    assert set(omitted) == set(COMMON), "the quieter member's omission is told too"
+
+
+@given(reading, reading, reading, reading)
+@settings(deadline=None)
+def test_sharing_a_vote_stays_monotone(one: float, two: float, three: float, more: float) -> None:
+    """Raising any member's reading never lowers the fused weight."""
+    low, high = min(one, more), max(one, more)
+    before, after = (fuse(SHARED, dict(zip(COMMON, (at, two, three), strict=True)), 11) for at in (low, high))
+    assert before is not None
+    assert after is not None
+    assert before.log10_lr <= after.log10_lr
+
+
+def test_no_unrelated_pair_of_the_reference_can_come_out_derived() -> None:
+    """Every pair as a case of its own: no unrelated one reaches a ratio above 1, and most derived ones reach 10."""
+    held = load_reference().table
+    assert held is not None
+    least = int(load_thresholds().fusion_families)
+    reached = []
+    for readings, derived in zip(held.readings, held.derived, strict=True):
+        told = {p: float(r) for p, r in zip(held.probes, readings, strict=True) if np.isfinite(r)}
+        fused = fuse(held, told, least)
+        if fused is not None and derived:
+            reached.append(fused.log10_lr >= 1.0)
+        elif fused is not None:
+            assert fused.log10_lr < 0.0
+    assert np.mean(reached) > 0.9
