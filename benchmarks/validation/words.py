@@ -196,7 +196,7 @@ of large models are not in this population, and nothing here bounds them;
 cosine 0.97 against 0.99 and more), but none was trained on for longer than its base;
 * that a curve fitted at these widths holds at 8192. If readings of unrelated pairs shrink with width and those of \
 descendants do not, the curve is cautious in both directions; for probes of recipes (weight-std, depth-curves, \
-activation-overlap) that argument fails, which is why of these only depth curves have a vote, and none without an anchor;
+activation-overlap) that argument fails, so of these only weight-std has a vote, and none without an anchor;
 * how often something happens that none of these families showed. That is what the cap is for.
 
 So the cap says it too: with {families} independent families no opinion exceeds a factor of {descent:.0f} for descent \
