@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+
+from transformers import AutoConfig
 
 from benchmarks.zoo import corpus, laundering
 from benchmarks.zoo.build import families_in_order
 from benchmarks.zoo.imitators import IMITATORS
 from benchmarks.zoo.operations import OPERATIONS
 from benchmarks.zoo.pairs import family_of, initialisation_of, labelled_pairs
-from benchmarks.zoo.recipes import BASES, RECIPES, config_of, descendants, seeds
+from benchmarks.zoo.recipes import BASES, RECIPES, descendants, seeds
 
 
 def test_labels_follow_from_families() -> None:
@@ -47,7 +48,7 @@ def test_families_differ_in_kind_or_in_the_seed_alone() -> None:
     recipes = [RECIPES[name] for name in BASES.values()]
     times = Counter(BASES.values())
     twins = [base for base, recipe in BASES.items() if times[recipe] > 1]
-    configs = [config_of(replace(recipe, tokenizer="bpe-1024")) for recipe in RECIPES.values()]
+    configs = [AutoConfig.for_model(recipe.architecture, **recipe.config) for recipe in RECIPES.values()]
     widths = {config.hidden_size for config in configs}
     assert len({recipe.architecture for recipe in recipes}) >= 8
     assert 3 * len(twins) >= len(BASES)
