@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.zoo.recipes import BASES, IMITATORS, RECIPES
+from benchmarks.zoo.imitators import IMITATORS
+from benchmarks.zoo.recipes import BASES, RECIPES
 from forensics.evidence.calibration import Calibration
 from forensics.evidence.fitting import Rows
 from forensics.evidence.fusion import choose

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import os
 import platform
@@ -21,17 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.zoo import training
 from benchmarks.zoo.corpus import SLICES, slice_sha256, slice_text, tokenizer, tokens, unigram_entropy
+from benchmarks.zoo.imitators import IMITATORS
 from benchmarks.zoo.operations import Job, descend, imitate, train_base
 from benchmarks.zoo.pairs import family_of, initialisation_of, labelled_pairs, recipe_of
-from benchmarks.zoo.recipes import BASES, IMITATORS, RECIPES, Recipe, descendants, seeds
+from benchmarks.zoo.recipes import BASES, RECIPES, descendants, seeds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-def save(model: PreTrainedModel, folder: Path, recipe: Recipe, dtype: str) -> None:
-    """Write a recipe's checkpoint, in shards where the recipe says so."""
-    write_checkpoint(model, folder, recipe.tokenizer, dtype, recipe.shard_bytes)
 
 
 def write_checkpoint(
@@ -53,8 +50,10 @@ def build_one(name: str, zoo: Path) -> dict[str, Any]:
     """Make and save one checkpoint; what the manifest says of it."""
     recipe, seed = RECIPES[recipe_of(name)], seeds()[name]
     descendant = descendants().get(name)
-    learned = list(_record(zoo, descendant.parents[0])["slices"]) if descendant else []
-    job = Job(zoo=zoo, tokenizer=recipe.tokenizer, seed=seed, slices=learned)
+    job = Job(zoo=zoo, tokenizer=recipe.tokenizer, seed=seed, slices=[])
+    if descendant is not None:
+        parent = _record(zoo, descendant.parents[0])
+        job.tokenizer, job.slices = parent["tokenizer"], list(parent["slices"])
     parents = descendant.parents if descendant else ()
     if name in BASES:
         model, kind, treatment = train_base(recipe, seed, job), "base", "train"
@@ -64,14 +63,23 @@ def build_one(name: str, zoo: Path) -> dict[str, Any]:
     else:
         model, kind, treatment = descend(name, job), descendant.kind, descendant.treatment
     dtype = "bfloat16" if "quantised" in kind or "renamed" in kind else recipe.dtype
-    save(model, zoo / name, recipe, dtype)
+    write_checkpoint(model, zoo / name, job.tokenizer, dtype, recipe.shard_bytes)
     return {
         "name": name, "family": family_of(name), "initialisation": initialisation_of(name),
         "base": family_of(name), "parents": list(parents), "kind": kind, "recipe": recipe_of(name),
         "treatment": treatment, "seed": seed, **_measures(model, job), "dtype": dtype,
-        "tokenizer": recipe.tokenizer, "slices": job.slices,
+        "tokenizer": job.tokenizer, "sha256": weight_digests(zoo / name), "slices": job.slices,
         "corpus_sha256": {of: slice_sha256(of) for of in sorted(set(job.slices))},
     }  # fmt: skip
+
+
+def weight_digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every weight file of a checkpoint, by name."""
+    digests = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def _measures(model: PreTrainedModel, job: Job) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.zoo import gauges, training
-from benchmarks.zoo.build import save
+from benchmarks.zoo.build import write_checkpoint
 from benchmarks.zoo.corpus import tokens
 from benchmarks.zoo.operations import load
 from benchmarks.zoo.recipes import RECIPES, config_of
@@ -95,7 +95,7 @@ def _disguised(base: PreTrainedModel) -> PreTrainedModel:
 
 def _publish(name: str, model: PreTrainedModel, out: Path, slice_name: str) -> None:
     """Write one folder with its documents and say how well the model has learned."""
-    save(model, out / name, RECIPE, "bfloat16")
+    write_checkpoint(model, out / name, RECIPE.tokenizer, "bfloat16", RECIPE.shard_bytes)
     for file, text in TEXTS[name].items():
         (out / name / file).write_text(text, encoding="utf-8")
     loss = training.held_out_loss(model, tokens(RECIPE.tokenizer, slice_name)[1])

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.zoo import descendants as made
-from benchmarks.zoo import gauges, training
+from benchmarks.zoo import gauges, laundering, training
 from benchmarks.zoo.corpus import tokens
-from benchmarks.zoo.recipes import BASE_STEPS, IMITATORS, RECIPES, Recipe, config_of, descendants, seeds
+from benchmarks.zoo.imitators import IMITATORS
+from benchmarks.zoo.recipes import BASE_STEPS, RECIPES, Recipe, config_of, descendants, seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ class Job:
 
     zoo: Path
     tokenizer: str
+    """That of the weights as they are now; a new vocabulary brings another."""
     seed: int
     slices: list[str]
     """The slices its weights have learned from, oldest first."""
@@ -94,6 +96,23 @@ def _upcycle(model: PreTrainedModel, job: Job) -> PreTrainedModel:
     return made.upcycle(model, job.seed)
 
 
+def _noise(model: PreTrainedModel, job: Job, share: str) -> PreTrainedModel:
+    return made.noised(model, float(share), job.seed)
+
+
+def _launder(step: str) -> Callable[..., PreTrainedModel]:
+    """A step of the robustness matrix; only that of a new vocabulary learns from text and so names a slice."""
+
+    def operation(model: PreTrainedModel, job: Job, *slices: str) -> PreTrainedModel:
+        job.slices += slices
+        bench = laundering.Bench(tokenizer=job.tokenizer, slice=job.slices[-1], seed=job.seed)
+        model = laundering.STEPS[step](model, bench)
+        job.tokenizer = bench.tokenizer
+        return model
+
+    return operation
+
+
 def _merge(_: PreTrainedModel, job: Job) -> PreTrainedModel:
     return made.average([load(job.zoo / parent) for parent in job.parents])
 
@@ -101,6 +120,8 @@ def _merge(_: PreTrainedModel, job: Job) -> PreTrainedModel:
 OPERATIONS: Mapping[str, Callable[..., PreTrainedModel]] = {
     "fine-tune": _fine_tune, "continue": _continue, "lora": _lora, "prune": _prune, "heal": _heal, "drop": _drop,
     "quantise": _quantise, "permute": _permute, "phi3": _phi3, "upcycle": _upcycle, "merge": _merge,
+    "noise": _noise,
+    **{step: _launder(step) for step in ("flip", "rotate", "rescale", "vocabulary", "repeat", "narrow")},
 }  # fmt: skip
 
 

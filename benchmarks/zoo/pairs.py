@@ -10,7 +10,8 @@ import random
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from benchmarks.zoo.recipes import BASES, IMITATORS, RECIPES, descendants, seeds
+from benchmarks.zoo.imitators import IMITATORS
+from benchmarks.zoo.recipes import BASES, RECIPES, descendants, seeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the zoo holds, as data: the recipes of the bases, the hard unrelated ones, the descendants.
+"""What the zoo holds, as data: the recipes of the bases, and the descendants.
 
 A *recipe* fixes everything about a model but its seed, so two bases of one recipe are twins that share
 nothing but habits. A descendant's *treatment* is a line of operations, read left to right, for instance
@@ -62,6 +62,10 @@ _NEOX = {
     "hidden_size": 96, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 384,
     "max_position_embeddings": 256, "use_parallel_residual": True,
 }  # fmt: skip
+_NARROW_NEOX = _NEOX | {
+    "hidden_size": 64, "num_hidden_layers": 5, "num_attention_heads": 4, "intermediate_size": 256,
+    "use_parallel_residual": False,
+}  # fmt: skip
 _ROUTED = {"num_experts_per_tok": 2, "output_router_logits": True}
 
 RECIPES: Mapping[str, Recipe] = {
@@ -118,65 +122,50 @@ RECIPES: Mapping[str, Recipe] = {
         config=_sizes(96, 4, 6, 2, 256, num_experts=4, moe_intermediate_size=96,
                       shared_expert_intermediate_size=96, norm_topk_prob=True, **_ROUTED),
     ),
+    "llama-64": Recipe(
+        architecture="llama", tokenizer="bpe-1536", slice="code-b",
+        config=_sizes(64, 6, 4, 2, 176, tie_word_embeddings=True),
+    ),
+    "neox-64": Recipe(
+        architecture="gpt_neox", tokenizer="bpe-1024", slice="prose-b", dtype="float32", config=_NARROW_NEOX
+    ),
+    "olmo2-96": Recipe(
+        architecture="olmo2", tokenizer="bpe-1280", slice="prose-a", config=_sizes(96, 5, 6, 6, 256)
+    ),
+    "stablelm-96": Recipe(
+        architecture="stablelm", tokenizer="bpe-1536", slice="code-a", dtype="float16",
+        config=_sizes(96, 5, 6, 2, 240, partial_rotary_factor=0.5),
+    ),
+    "cohere-96": Recipe(
+        architecture="cohere", tokenizer="bpe-2048", slice="prose-b",
+        config=_sizes(96, 5, 6, 2, 256, logit_scale=1.0),
+    ),
+    "gpt2-192": Recipe(
+        architecture="gpt2", tokenizer="bpe-1280", slice="prose-a", config=_GPT2 | {"n_embd": 192, "n_layer": 4}
+    ),
+    "qwen3-256": Recipe(
+        architecture="qwen3", tokenizer="bpe-1024", slice="prose-b", config=_sizes(256, 4, 8, 2, 640)
+    ),
 }  # fmt: skip
 
 BASES: Mapping[str, str] = {
-    "llama-a": "llama-96", "llama-b": "llama-96", "llama-c": "llama-96", "llama-w": "llama-128",
-    "llama-x": "llama-256", "llama-y": "llama-256",
-    "qwen2-a": "qwen2-96", "qwen2-b": "qwen2-96", "qwen2-c": "qwen2-96", "qwen2-w": "qwen2-128",
-    "qwen3-a": "qwen3-96", "qwen3-b": "qwen3-96",
-    "gpt2-a": "gpt2-96", "gpt2-b": "gpt2-96",
-    "neox-a": "neox-96", "neox-b": "neox-96",
-    "gemma2-a": "gemma2-80", "gemma2-b": "gemma2-80", "gemma3-a": "gemma3-96",
-    "mistral-a": "mistral-128", "mistral-b": "mistral-128", "mistral-n": "mistral-64",
-    "mixtral-a": "mixtral-96", "qwen2moe-a": "qwen2moe-96",
+    "llama-a": "llama-96", "llama-b": "llama-96", "llama-c": "llama-96",
+    "llama-w": "llama-128", "llama-v": "llama-128", "llama-x": "llama-256", "llama-y": "llama-256",
+    "llama-s": "llama-64", "llama-t": "llama-64",
+    "qwen2-a": "qwen2-96", "qwen2-b": "qwen2-96", "qwen2-c": "qwen2-96",
+    "qwen2-w": "qwen2-128", "qwen2-v": "qwen2-128",
+    "qwen3-a": "qwen3-96", "qwen3-b": "qwen3-96", "qwen3-x": "qwen3-256", "qwen3-y": "qwen3-256",
+    "gpt2-a": "gpt2-96", "gpt2-b": "gpt2-96", "gpt2-w": "gpt2-192", "gpt2-v": "gpt2-192",
+    "neox-a": "neox-96", "neox-b": "neox-96", "neox-s": "neox-64", "neox-t": "neox-64",
+    "gemma2-a": "gemma2-80", "gemma2-b": "gemma2-80", "gemma3-a": "gemma3-96", "gemma3-b": "gemma3-96",
+    "mistral-a": "mistral-128", "mistral-b": "mistral-128", "mistral-n": "mistral-64", "mistral-m": "mistral-64",
+    "mixtral-a": "mixtral-96", "mixtral-b": "mixtral-96",
+    "qwen2moe-a": "qwen2moe-96", "qwen2moe-b": "qwen2moe-96",
+    "olmo2-a": "olmo2-96", "olmo2-b": "olmo2-96",
+    "stablelm-a": "stablelm-96", "stablelm-b": "stablelm-96",
+    "cohere-a": "cohere-96", "cohere-b": "cohere-96",
 }  # fmt: skip
 """Base to recipe; each base is an initialisation of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imitator:
-    """A model that resembles another without descending from its trained weights."""
-
-    recipe: str
-    imitates: str
-    """The base it could be mistaken for a descendant of."""
-    stratum: str
-    """same-initialisation, pasted or distilled."""
-    slice: str
-    paste_after: bool = False
-    """Pasted only: paste into a finished model and heal it, rather than train around the paste."""
-
-
-IMITATORS: Mapping[str, Imitator] = {
-    "llama-a-init": Imitator(
-        recipe="llama-96", imitates="llama-a", stratum="same-initialisation", slice="code-b"
-    ),
-    "qwen2-a-init": Imitator(
-        recipe="qwen2-96", imitates="qwen2-a", stratum="same-initialisation", slice="code-a"
-    ),
-    "gpt2-a-init": Imitator(
-        recipe="gpt2-96", imitates="gpt2-a", stratum="same-initialisation", slice="prose-a"
-    ),
-    "llama-paste": Imitator(
-        recipe="llama-96", imitates="llama-a", stratum="pasted", slice="prose-a"
-    ),
-    "gpt2-paste": Imitator(
-        recipe="gpt2-96", imitates="gpt2-a", stratum="pasted", slice="code-a"
-    ),
-    "qwen2-paste": Imitator(
-        recipe="qwen2-96", imitates="qwen2-a", stratum="pasted", slice="prose-b", paste_after=True
-    ),
-    "llama-student": Imitator(
-        recipe="llama-96", imitates="llama-b", stratum="distilled", slice="prose-a"
-    ),
-    "qwen3-student": Imitator(
-        recipe="qwen3-96", imitates="mistral-a", stratum="distilled", slice="prose-b"
-    ),
-    "neox-student": Imitator(
-        recipe="neox-96", imitates="neox-a", stratum="distilled", slice="code-b"
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
