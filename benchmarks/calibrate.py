@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure_pairs import bench_for, measured
+from forensics.calibrating.precision import coarsest
 from forensics.calibrating.reference_file import fitted, rounded, validation, write
 from forensics.evidence.assessment import Assessed, assess
 from forensics.evidence.fusion import choose
@@ -49,6 +50,7 @@ ANCHORS = ("attention-circuits", "neuron-match")
 """One of these must have spoken before anything is fused: the others alone separate the zoo better than real models."""
 CALIBRATED_ELSEWHERE = {"weight-std"}
 """Its own weight comes from published measurements of real models (decision 7)."""
+PRECISIONS = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
 POPULATION = "lineage-zoo"
 SEED, DRAWS = 20_251_124, 200
 
@@ -85,6 +87,8 @@ def table_rows(zoo: Zoo, lines: Sequence[Mapping[str, Any]], probes: Sequence[st
             "cell": line["family_cell"],
             "families": sorted({side["initialisation"] for side in sides}),
             "width": min(side["width"] for side in sides),
+            "layers": min(side["layers"] for side in sides),
+            "precision": coarsest(PRECISIONS[side["dtype"]] for side in sides),
             "readings": [_number(reading.get("value")) for reading in found],
             "layer_peaks": [_number(reading.get("peak")) if unrelated else None for reading in found],
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.validation import charts, parts, published, tables, words
+from benchmarks.validation import charts, covariates, parts, published, tables, words
 from benchmarks.validation.merits import Interval, coverage_of, curves_of, merit_of
 from benchmarks.validation.population import Population, Reading, load, reading, wider
 from benchmarks.validation.tables import Told
@@ -166,6 +166,8 @@ def _portions(found: Judgements) -> list[str]:
         parts.by_group(parts.width_groups(population), every, "narrower width"),
         words.CEILINGS,
         parts.ceilings(population),
+        words.COVARIATES,
+        tables.transfers({told.reading.name: covariates.costs(population, told.reading) for told in every}),
         "## Per architecture",
         words.ARCHITECTURES,
         parts.by_group(parts.architecture_groups(population), every, "architecture"),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from forensics.calibrating.pairs import PairList
+from forensics.calibrating.precision import coarsest
 from forensics.calibrating.reference_file import fitted, rounded
 from forensics.calibrating.running import Measured
 from forensics.errors import CaseError
@@ -39,7 +40,7 @@ def content_of(listed: PairList, measured: Measured, name: str, *, draws: int = 
         "probes": {
             p: known[p].transform.as_json()
             if p in known
-            else _transform([row[7][k] for row in rows]).as_json()
+            else _transform([row[COLUMNS.index("readings")][k] for row in rows]).as_json()
             for k, p in enumerate(probes)
         },
         "seed": SEED,
@@ -77,11 +78,14 @@ def _rows(measured: Measured, probes: Sequence[str]) -> list[list[Any]]:
     rows = []
     for line in measured.lines:
         pair, unrelated = line.pair, line.pair.label == "unrelated"
-        shapes = [measured.subjects[m].architecture for m in (pair.suspect, pair.candidate)]
+        both = [measured.subjects[m] for m in (pair.suspect, pair.candidate)]
+        shapes = [one.architecture for one in both if one.architecture]
         found = [line.readings.get(probe, {}) for probe in probes]
         rows.append([
             pair.suspect, pair.candidate, pair.label, pair.kind, pair.cell, list(pair.families),
-            min((shape.width for shape in shapes if shape), default=0),
+            min((shape.width for shape in shapes), default=0),
+            min((shape.layers for shape in shapes), default=0),
+            coarsest(name for one in both for name in one.dtypes),
             [_number(one.get("value")) for one in found],
             [_number(one.get("peak")) if unrelated else None for one in found],
         ])  # fmt: skip
@@ -139,7 +143,7 @@ def _described(listed: PairList, measured: Measured, rows: Sequence[Sequence[Any
     """The population in one sentence, for the reader of a dossier."""
     families = {family for row in rows for family in row[5]}
     kinds = Counter(str(row[3])[:40] for row in rows if row[2] == "derived")
-    widths = [row[6] for row in rows if row[6]] or [0]
+    widths = [width for row in rows if (width := row[COLUMNS.index("width")])] or [0]
     told = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common(6))
     how = "first looks at" if measured.quick else "readings of"
     return (

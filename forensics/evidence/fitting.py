@@ -89,10 +89,11 @@ def balanced(derived: Truth, weights: Array) -> Array:
     )
 
 
-def fit(features: Array, derived: Truth, weights: Array, strength: float = STRENGTH) -> Fit:
+def fit(features: Array, derived: Truth, weights: Array, strength: float = STRENGTH, free: int = 0) -> Fit:
     """The non-negative L2 logistic regression on rows of shape (n, p); both classes must carry weight.
 
-    Minimises Σ w·log-loss + ‖slopes‖²/(2·strength) over standardised readings, the intercept unpenalised.
+    Minimises Σ w·log-loss + ‖slopes‖²/(2·strength) over standardised readings, the intercept unpenalised. The last
+    `free` columns are no readings but properties of a pair, whose slopes may have either sign; no opinion uses them.
     """
     from scipy.optimize import minimize
     from sklearn.preprocessing import StandardScaler
@@ -111,10 +112,13 @@ def fit(features: Array, derived: Truth, weights: Array, strength: float = STREN
         return float(loss), np.concatenate([[pull.sum()], pull @ scaled + at[1:] / strength])
 
     start = np.concatenate([[0.0], np.full(features.shape[1], 0.5)])
-    bounds = [(None, None)] + [(0.0, None)] * features.shape[1]
+    readings = features.shape[1] - free
+    bounds = [(None, None)] + [(0.0, None)] * readings + [(None, None)] * free
     options = {"ftol": 1e-12, "gtol": 1e-8, "maxiter": 500}
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return Fit(intercept=float(found.x[0]), slopes=np.maximum(found.x[1:], 0.0), centre=centre, spread=spread)
+    slopes = found.x[1:].copy()
+    slopes[:readings] = np.maximum(slopes[:readings], 0.0)
+    return Fit(intercept=float(found.x[0]), slopes=slopes, centre=centre, spread=spread)
 
 
 def deal(rows: Rows, folds: int = FOLDS) -> NDArray[np.intp]:
@@ -135,7 +139,7 @@ def deal(rows: Rows, folds: int = FOLDS) -> NDArray[np.intp]:
     return fold_of
 
 
-def out_of_fold(rows: Rows, folds: int = FOLDS, strength: float = STRENGTH) -> Array:
+def out_of_fold(rows: Rows, folds: int = FOLDS, strength: float = STRENGTH, free: int = 0) -> Array:
     """ln LR of each row by a fit that saw neither of its families, shape (n,); NaN where none could be made.
 
     A row between families of two folds is judged by a fit without both folds, so leaving out families costs
@@ -143,10 +147,10 @@ def out_of_fold(rows: Rows, folds: int = FOLDS, strength: float = STRENGTH) -> A
     """
     if np.unique(rows.families).size < 2:
         return np.full(rows.derived.shape, np.nan)
-    return out_of_group(rows, deal(rows, folds), strength)
+    return out_of_group(rows, deal(rows, folds), strength, free)
 
 
-def out_of_group(rows: Rows, group_of: NDArray[np.intp], strength: float = STRENGTH) -> Array:
+def out_of_group(rows: Rows, group_of: NDArray[np.intp], strength: float = STRENGTH, free: int = 0) -> Array:
     """ln LR of each row by a fit that saw no family of its families' groups, shape (n,); NaN where none could be made.
 
     `group_of` gives the group of every family: a fold, or an architecture to be judged by the others.
@@ -161,6 +165,6 @@ def out_of_group(rows: Rows, group_of: NDArray[np.intp], strength: float = STREN
             judged = (held == (low, high)).all(axis=1)
             seen = ~np.isin(held, (low, high)).any(axis=1)
             if both_classes(rows.derived[seen], weights[seen]):
-                fitted = fit(rows.features[seen], rows.derived[seen], weights[seen], strength)
+                fitted = fit(rows.features[seen], rows.derived[seen], weights[seen], strength, free)
                 llr[judged] = fitted.llr(rows.features[judged])
     return llr

@@ -20,7 +20,10 @@ from forensics.evidence.fitting import Rows
 from forensics.evidence.statistics import Array, Truth
 from forensics.evidence.transforms import Transform
 
-COLUMNS = ("suspect", "candidate", "label", "stratum", "cell", "families", "width", "readings", "layer_peaks")
+COLUMNS = (
+    "suspect", "candidate", "label", "stratum", "cell", "families", "width", "layers", "precision", "readings",
+    "layer_peaks",
+)  # fmt: skip
 """Of a row in a reference file; readings and layer peaks are listed in the order of the table's probes."""
 
 
@@ -40,6 +43,11 @@ class ReferenceTable:
     """Shape (n, 2)."""
     cells: NDArray[np.intp]
     widths: Array
+    """Of the narrower model, shape (n,)."""
+    depths: Array
+    """Layers of the shallower model, shape (n,)."""
+    precisions: Array
+    """Significant bits of the coarser model's stored weights, shape (n,)."""
     strata: tuple[str, ...]
     seed: int
     draws: int
@@ -131,6 +139,8 @@ def _read(population: str, found: Mapping[str, Any]) -> ReferenceTable:
         families=np.array([_two(row["families"], names) for row in rows], dtype=np.intp).reshape(-1, 2),
         cells=np.array([cells.index((row["label"], row["cell"])) for row in rows], dtype=np.intp),
         widths=np.array([row["width"] for row in rows], dtype=np.float64),
+        depths=np.array([row["layers"] for row in rows], dtype=np.float64),
+        precisions=np.array([row["precision"] for row in rows], dtype=np.float64),
         strata=tuple(row["stratum"] for row in rows),
         seed=int(found["seed"]),
         draws=int(found["draws"]),

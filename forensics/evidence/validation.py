@@ -62,12 +62,15 @@ class Judged:
         return bool(self.derived.any() and not self.derived.all())
 
 
-def judge(rows: Rows, group_of: NDArray[np.intp] | None = None, ceiling: float = math.inf) -> Judged | None:
+def judge(
+    rows: Rows, group_of: NDArray[np.intp] | None = None, ceiling: float = math.inf, free: int = 0
+) -> Judged | None:
     """Each row by a fit without its families, or without their whole groups; None where that leaves nothing to say.
 
-    The bounds come from these very LRs and from the number of independent families, as in `assessment.assess`.
+    The bounds come from these very LRs and from the number of independent families, as in `assessment.assess`. The
+    last `free` columns are properties of a pair, as in `fitting.fit`.
     """
-    raw = out_of_fold(rows) if group_of is None else out_of_group(rows, group_of)
+    raw = out_of_fold(rows, free=free) if group_of is None else out_of_group(rows, group_of, free=free)
     at = np.flatnonzero(np.isfinite(raw))
     mass = rows.weights()[at]
     if not at.size or not both_classes(rows.derived[at], mass):

@@ -49,7 +49,8 @@ def table_json() -> dict[str, Any]:
                     row(
                         suspect=f"f{a}.{copy}", candidate=f"f{b}", label="derived" if a == b else "unrelated",
                         stratum="tuned" if a == b else "stranger", cell=f"f{a}|f{b}",
-                        families=sorted({f"f{a}", f"f{b}"}), width=min(WIDTHS[a % 4], WIDTHS[b % 4]), readings=readings,
+                        families=sorted({f"f{a}", f"f{b}"}), width=min(WIDTHS[a % 4], WIDTHS[b % 4]),
+                        layers=4 + min(a % 3, b % 3), precision=8 if a % 2 else 24, readings=readings,
                         layer_peaks=[None if a == b or r is None else round(min(r + 0.1, 1.0), 5) for r in readings],
                     )
                 )  # fmt: skip

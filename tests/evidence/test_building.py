@@ -23,7 +23,8 @@ def measured_zoo(families: int) -> tuple[calibrate.Zoo, list[dict[str, Any]]]:
     names = [f"b{a}" for a in range(families)]
     checkpoints = {
         name + suffix: {
-            "name": name + suffix, "initialisation": name, "width": 96 + a % 2 * 32, "architecture": "llama"
+            "name": name + suffix, "initialisation": name, "width": 96 + a % 2 * 32, "architecture": "llama",
+            "layers": 4 + a % 3, "dtype": "float32" if suffix else "bfloat16",
         }
         for a, name in enumerate(names)
         for suffix in ("", ".tune")
@@ -66,6 +67,7 @@ def test_layer_peaks_are_kept_for_unrelated_pairs_only() -> None:
         named = dict(zip(COLUMNS, row, strict=True))
         assert (named["layer_peaks"][0] is None) is (named["label"] == "derived")
         assert named["layer_peaks"][0] in (None, named["readings"][0])
+        assert named["precision"] == 8, "of the coarser: the base's bfloat16"
 
 
 def test_ten_families_are_refused() -> None:
