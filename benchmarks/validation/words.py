@@ -66,8 +66,8 @@ COVARIATES = (
     "width, of the fewer layers, of the coarser precision's significant bits. Coverage has no column, for everything "
     "in these models is read. A property is left out of the weighing unless it lowers the cost of what is fused by "
     "more than these families can tell from chance: a slope on width that was fitted from 64 to 256 would be an "
-    "extrapolation at 8192, and larger than anything it was fitted on. Scale enters by the ceilings instead, which compare a "
-    "reading with unrelated pairs within a factor of two of the case's width."
+    "extrapolation at 8192, and larger than anything it was fitted on. Scale enters by the ceilings instead, which "
+    "compare a reading with unrelated pairs within a factor of two of the case's width."
 )
 ARCHITECTURES = (
     "Derived pairs of the architecture, and unrelated pairs of which at least one model has it; fitted with the "

@@ -41,7 +41,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "merge": ("merge",),
     "quantise": ("quantise",),
     "noise": ("noise",),
-    "permute + rescale": ("permute", "rescale"),
+    "rescale + permute": ("rescale", "permute"),
     "rotate + permute + quantise": ("rotate", "permute", "quantise"),
     "drop layers + permute + noise": ("drop", "permute", "noise"),
     "narrow MLP + permute + flip signs": ("narrow", "permute", "flip"),

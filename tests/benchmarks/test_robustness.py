@@ -49,7 +49,7 @@ def readings(zoo: Bench, suspect: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "operation",
-    ["nothing", "permute + rescale", "rotate + permute + quantise", "drop layers + permute + noise"],
+    ["nothing", "rescale + permute", "rotate + permute + quantise", "drop layers + permute + noise"],
 )
 def test_two_groups_see_a_laundered_copy(zoo: Bench, operation: str) -> None:
     """Two probes on disjoint tensors read a laundered copy above a twin of the same recipe, and none so the twin."""
