@@ -50,8 +50,8 @@ class Gatherer:
     watch: Watch
     errands: Errands
     memory: Memory = field(default_factory=Memory)
-    precisions: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    """By (probe, candidate): from which precisions suspect and candidate were read."""
+    precisions: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
+    """By (probe, suspect, candidate): from which precisions these two were read."""
     digests: dict[str, str] = field(default_factory=dict)
     """By label: how the digest of a checkpoint came about in this run."""
 
@@ -190,26 +190,35 @@ class Gatherer:
 
     def compare(self, suspect: Read, other: Read) -> dict[str, Outcome]:
         """Outcome of every probe for one candidate or control, by probe id."""
-        outcomes: dict[str, Outcome] = {}
         if other.error:
             detail = f"the checkpoint could not be read: {other.error.message}"
             return {i: Failure(error=other.error.code, detail=detail[:1000]) for i in self.offered}
-        skipped: dict[str, Outcome] = {
-            i: Abstention(reason=Reason.FIRST_LOOK, detail="it needs the whole reading pass")
-            for i, o in self.offered.items()
-            if o.skipped
-        }
-        absent = other.absent | suspect.absent | skipped
+        outcomes = self.compare_sketches(suspect, other)
+        for probe, offered in self.offered.items():
+            if offered.skipped:
+                detail = "it needs the whole reading pass"
+                outcomes[probe] = Abstention(reason=Reason.FIRST_LOOK, detail=detail)
+            elif probe not in self.sketching():
+                self._examine(outcomes, probe, suspect, other)
+        return {i: outcomes[i] for i in self.offered}
+
+    def compare_sketches(self, suspect: Read, other: Read) -> dict[str, Outcome]:
+        """Outcome of every probe that sketches, by probe id; both sides were read."""
+        outcomes: dict[str, Outcome] = {}
+        absent = other.absent | suspect.absent
         together = [i for i in self.sketching() if self.offered[i].origin.bundled]
         alone = [i for i in self.sketching() if i not in together and i not in absent]
         batches = [(together, COMPARE_LIMIT)] if together else []
         batches += [([i], self.offered[i].probe.time_limit) for i in alone]
         for probes, limit in batches:
-            self._collect(outcomes, probes, limit, other, self._comparison(probes, suspect, other))
-        for probe in [i for i in self.offered if i not in self.sketching() and i not in skipped]:
-            self._examine(outcomes, probe, suspect, other)
+            job = self._comparison(probes, suspect, other)
+            self._collect(outcomes, probes, limit, (suspect, other), job)
         outcomes |= absent
-        return {i: outcomes[i] for i in self.offered}
+        return {i: outcomes[i] for i in self.sketching()}
+
+    def precisions_of(self, probe: str, suspect: Read, other: Read) -> tuple[str, str] | None:
+        """From which precisions a probe read the two; None where it did not say."""
+        return self.precisions.get((probe, suspect.named.label, other.named.label))
 
     def _comparison(self, probes: list[str], suspect: Read, other: Read) -> dict[str, Any]:
         sides = {"suspect": [str(p) for p in suspect.sketches], "candidate": [str(p) for p in other.sketches]}
@@ -223,31 +232,33 @@ class Gatherer:
         labels = [suspect.named.label, other.named.label]
         places = {"suspect": suspect.location, "candidate": other.location}
         job = self.errands.job("examine", [probe], labels=labels, **places)
-        self._collect(outcomes, [probe], self.offered[probe].probe.time_limit, other, job)
+        self._collect(outcomes, [probe], self.offered[probe].probe.time_limit, (suspect, other), job)
 
     def _collect(
         self,
         outcomes: dict[str, Outcome],
         probes: list[str],
         limit: float,
-        other: Read,
+        pair: tuple[Read, Read],
         job: Mapping[str, Any],
     ) -> None:
         """Runs a job and takes its outcomes; a probe it says nothing of has failed with the job."""
-        candidate, heard = other.named.label, {}
+        sides = pair[0].named.label, pair[1].named.label
+        told = sides[1] if pair[0].role == "suspect" else f"{sides[1]} with {sides[0]}"
         errors: list[str] = []
+        heard: dict[str, Outcome] = {}
         for probe in probes:
-            self.watch.examining(probe, candidate)
+            self.watch.examining(probe, told)
 
         def listen(message: Mapping[str, Any]) -> None:
             if message.get("probe") in probes:
                 heard[message["probe"]] = restored(Outcome, message["outcome"])
                 suspects, candidates = (str(p)[:120] for p in message["precisions"])
-                self.precisions[message["probe"], candidate] = (suspects, candidates)
+                self.precisions[message["probe"], *sides] = (suspects, candidates)
             elif "error" in message:
                 errors.append(str(message["error"].get("message")))
 
-        what = f"compare {candidate}: {', '.join(probes)}"
+        what = f"compare {told}: {', '.join(probes)}"
         end = self.errands.run(job, what=what, limit=limit, listen=listen)
         detail = end.detail or "; ".join(errors) or "the worker gave no outcome"
         failure = Failure(error=end.error or "no-answer", detail=detail[:1000])

@@ -45,7 +45,7 @@ def forensics_calibrations() -> Iterable[Mapping[str, Any]]:  # type: ignore[emp
 
 @hookspec
 def forensics_examining(probe: str, candidate: str) -> None:
-    """Observes: this probe is about to be put to this candidate."""
+    """Observes: this probe is about to be put to this candidate, or to two candidates (`Z with Y`)."""
 
 
 @hookspec

@@ -15,15 +15,17 @@ from forensics.archive import decode, encode, plain, settled
 from forensics.case import Request
 from forensics.certificates import Certificate
 from forensics.certifying import certify
+from forensics.entering import finding, instrument
 from forensics.errands import Errands
 from forensics.errors import CheckpointError
 from forensics.evidence import weighing
+from forensics.evidence.among import CandidatePair, among
 from forensics.gather import Gatherer, Watch
-from forensics.joint import compare_all
+from forensics.joint import compare_all, compare_among
 from forensics.readings import Outcome
 from forensics.reads import Read
-from forensics.records import Case, Dossier, Environment, Finding, JointFinding, ProbeUsed, Problem, Tool
-from forensics.registry import OURS, Offered, Registry
+from forensics.records import Case, Dossier, Environment, Finding, JointFinding, Problem, Tool
+from forensics.registry import OURS, Registry
 from forensics.remembered import Memory
 from forensics.repositories import Repositories
 
@@ -87,8 +89,8 @@ def investigate(request: Request, registry: Registry, watch: Watch | None = None
             memory=memory,
         )
         found = _gathered(gatherer, reference)
-    for finding in found.findings:
-        registry.notify("forensics_finding", finding=finding)
+    for one in found.findings:
+        registry.notify("forensics_finding", finding=one)
     # As it reads from the file, so that the first report and every later one are the same function of the same record.
     return Investigated(
         dossier=decode(encode(_dossier(request, registry, reference, found))),
@@ -111,9 +113,10 @@ class _Gathered:
     """The suspect's first."""
     findings: list[Finding]
     joint: tuple[JointFinding, ...]
+    pairs: tuple[CandidatePair, ...]
     certificates: tuple[Certificate, ...]
     noted: tuple[Problem, ...]
-    """What went wrong in the self-test."""
+    """What went wrong in the self-test, and candidates that were not compared with each other."""
 
 
 def _gathered(gatherer: Gatherer, reference: weighing.Reference) -> _Gathered:
@@ -123,24 +126,33 @@ def _gathered(gatherer: Gatherer, reference: weighing.Reference) -> _Gathered:
     suspect, others = reads[0], reads[1:]
     _require_readable(suspect, others)
     findings = [
-        _finding(offered[probe], other, outcome, gatherer.precisions.get((probe, other.named.label)))
+        finding(offered[probe], other.named.label, outcome, gatherer.precisions_of(probe, suspect, other))
         for other in others
         for probe, outcome in gatherer.compare(suspect, other).items()
     ]
     certificates, noted = certify(gatherer, others, reference)
     candidates = [other for other in others if other.role == "candidate"]
     joint: list[JointFinding] = [
-        settled(JointFinding(probe=_used(offered[probe]), candidates=labels, outcome=outcome))
+        settled(JointFinding(probe=instrument(offered[probe]), candidates=labels, outcome=outcome))
         for probe, (labels, outcome) in compare_all(gatherer, suspect, candidates).items()
     ]
+    compared, left = compare_among(gatherer, candidates)
     return _Gathered(
         probes=tuple(offered),
         reads=reads,
         findings=findings,
         joint=tuple(joint),
+        pairs=tuple(_pair(gatherer, *one) for one in compared),
         certificates=certificates,
-        noted=tuple(noted),
+        noted=(*noted, *left),
     )
+
+
+def _pair(gatherer: Gatherer, first: Read, second: Read, outcomes: Mapping[str, Outcome]) -> CandidatePair:
+    """Two candidates with their findings, for the weighing."""
+    label = second.named.label
+    found = tuple(finding(gatherer.offered[probe], label, outcome) for probe, outcome in outcomes.items())
+    return CandidatePair(first=first.subject, second=second.subject, findings=found)
 
 
 def _dossier(
@@ -159,6 +171,7 @@ def _dossier(
     weighed = weighing.weigh(
         found.findings, [r.subject for r in found.reads], case, reference, found.joint, alarms
     )
+    weighed = among(weighed, found.pairs, reference, found.joint, alarms)
     return Dossier(
         tool=Tool(name=OURS, version=version()),
         case=case,
@@ -167,6 +180,7 @@ def _dossier(
         opinions=weighed.opinions,
         controls=weighed.controls,
         joint=found.joint,
+        candidate_relations=weighed.candidate_relations,
         problems=(*_problems(registry, found.reads), *found.noted),
         certificates=found.certificates,
         environment=_environment(registry, weighed),
@@ -208,35 +222,6 @@ def _require_readable(suspect: Read, others: list[Read]) -> None:
         error = candidates[0].error
         assert isinstance(error, CheckpointError)
         raise error
-
-
-def _finding(offered: Offered, other: Read, outcome: Outcome, precisions: tuple[str, str] | None) -> Finding:
-    mine, theirs = precisions or ("", "")
-    finding: Finding = settled(
-        Finding(
-            probe=_used(offered),
-            candidate=other.named.label,
-            outcome=outcome,
-            suspect_precision=mine,
-            candidate_precision=theirs,
-        )
-    )
-    return finding
-
-
-def _used(offered: Offered) -> ProbeUsed:
-    probe = offered.probe
-    return ProbeUsed(
-        id=probe.id,
-        version=probe.version,
-        title=probe.title,
-        measures=probe.measures,
-        parameters=probe.parameters(),
-        origin=offered.origin,
-        needs=probe.needs,
-        expected=probe.expected,
-        standard=offered.standard,
-    )
 
 
 def _problems(registry: Registry, reads: list[Read]) -> tuple[Problem, ...]:

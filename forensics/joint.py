@@ -1,8 +1,12 @@
-"""Several candidates at once: sends workers out for the probes that have something to say of them together."""
+"""Several candidates at once: pair by pair among each other, and together where a probe has something to say of them.
+
+Pairs are compared as the suspect is with a candidate, from the sketches that are there already.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, TypeAlias
 
 from forensics.archive import restored
@@ -10,9 +14,42 @@ from forensics.gather import COMPARE_LIMIT, Gatherer
 from forensics.probe import SketchProbe
 from forensics.readings import Failure, Outcome
 from forensics.reads import Read
+from forensics.records import Problem, Subject
 
 Joint: TypeAlias = tuple[tuple[str, ...], Outcome]
 """Labels of the candidates that took part, and the outcome."""
+
+Compared: TypeAlias = tuple[Read, Read, dict[str, Outcome]]
+"""Two candidates, the one that stands for the suspect first, and what every probe that sketches said of them."""
+
+CANDIDATES_MOST = 10
+"""That are compared among each other, which makes 45 pairs: beyond that, pairs would cost more than the case."""
+
+
+def compare_among(gatherer: Gatherer, candidates: Sequence[Read]) -> tuple[list[Compared], list[Problem]]:
+    """Every pair of the candidates that could be read, and whether some were left out.
+
+    Of more than `CANDIDATES_MOST` the first in the order of the case are taken: a choice that looks at no reading.
+    """
+    readable = [read for read in candidates if not read.error]
+    taken, left = readable[:CANDIDATES_MOST], readable[CANDIDATES_MOST:]
+    found = []
+    for pair in combinations(taken, 2):
+        first, second = sorted(pair, key=lambda read: (_share_read(read.subject), read.named.label))
+        found.append((first, second, gatherer.compare_sketches(first, second)))
+    if not left:
+        return found, []
+    names = ", ".join(read.named.label for read in left)
+    message = (
+        f"only the first {CANDIDATES_MOST} candidates that could be read were compared among each other, so it is not "
+        f"known whether these are related to others: {names}"
+    )
+    return found, [Problem(where="candidates", code="NOT_COMPARED", message=message[:1000])]
+
+
+def _share_read(subject: Subject) -> float:
+    """Share of a candidate's parameters that was recognised; the rules of the verdict ask it of the suspect."""
+    return subject.recognised / subject.parameters if subject.parameters > 0 else 0.0
 
 
 def compare_all(gatherer: Gatherer, suspect: Read, candidates: Sequence[Read]) -> dict[str, Joint]:

@@ -32,6 +32,8 @@ Relation: TypeAlias = Literal[
     "undetermined",
 ]
 
+Verdict: TypeAlias = Literal["derived", "independent", "inconclusive"]
+
 Direction: TypeAlias = Literal["suspect-from-candidate", "candidate-from-suspect", "undetermined"]
 
 P_FLOOR = 1e-12
@@ -143,6 +145,8 @@ class Kinship:
     direction_grounds: tuple[str, ...] = ()
     candidate: str = ""
     """Of several candidates examined together, the one it is about; empty where there is only one."""
+    explained_by: str = ""
+    """Of several candidates, the one with which the suspect shares all that it shares with this one; empty without."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

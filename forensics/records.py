@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from forensics.candidate_relations import CandidateRelation, PairReading
 from forensics.certificates import Certificate
-from forensics.readings import STRICT, Direction, Exact, Outcome, Relation, Scalar, Table
+from forensics.readings import STRICT, Direction, Exact, Outcome, Relation, Scalar, Table, Verdict
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
-    "Architecture", "Case", "Certificate", "Contribution", "Direction", "Dossier", "Environment", "FileSeen", "Finding",
-    "JointFinding", "Opinion", "Origin", "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool",
-    "Unexamined", "Verdict", "Weight",
+    "Architecture", "CandidateRelation", "Case", "Certificate", "Contribution", "Direction", "Dossier", "Environment",
+    "FileSeen", "Finding", "JointFinding", "Opinion", "Origin", "PairReading", "Population", "ProbeUsed", "Problem",
+    "Relation", "Subject", "Tool", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
-Verdict: TypeAlias = Literal["derived", "independent", "inconclusive"]
 Toward: TypeAlias = Literal["derived", "independent"]
 """The verdicts that have conditions."""
 
@@ -270,6 +270,8 @@ class Dossier:
     controls: tuple[Opinion, ...] = ()
     joint: tuple[JointFinding, ...] = ()
     """What probes say of several candidates together; empty with fewer than two."""
+    candidate_relations: tuple[CandidateRelation, ...] = ()
+    """What the candidates are to each other, pair by pair in the order of the case; empty with fewer than two."""
     problems: tuple[Problem, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     """Self-tests of this case; none without `--self-test`."""

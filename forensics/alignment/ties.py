@@ -160,11 +160,13 @@ def _aside(name: str, middle: str, cosine: float, *, both: bool) -> Kinship:
     if both:
         return Kinship(
             candidate=name,
+            explained_by=middle,
             relation="sibling-or-common-ancestor",
             grounds=(f"{shared}, and information was lost on the way from {middle} to either: siblings",),
         )
     return Kinship(
         candidate=name,
+        explained_by=middle,
         grounds=(
             f"{shared}: by way of it, or of a model near it, one may come from the other, or both from it",
         ),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from forensics.readings import P_FLOOR, Exact, Measurement
 from forensics.records import Finding
+
+Key = TypeVar("Key")
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -46,13 +49,18 @@ def combined(findings: Sequence[Finding], labels: Sequence[str]) -> Mapping[str,
     A stranger's probe takes no part: its p may restrain a verdict, not state one. Nor does a probe of no tensor group,
     such as one of a vision tower, of which the same public one may stand beside both.
     """
-    pooled = {
-        label: _pooled([f for f in findings if f.candidate == label]) for label in dict.fromkeys(labels)
-    }
-    found = {label: exact for label, exact in pooled.items() if exact is not None}
+    return pooled_each(
+        {label: [f for f in findings if f.candidate == label] for label in dict.fromkeys(labels)}
+    )
+
+
+def pooled_each(comparisons: Mapping[Key, Sequence[Finding]]) -> Mapping[Key, Exact]:
+    """As `combined`, of any comparisons by key; Holm's correction over those that gave an exact p."""
+    pooled = {key: _pooled(findings) for key, findings in comparisons.items()}
+    found = {key: exact for key, exact in pooled.items() if exact is not None}
     corrected = holm([exact.p for exact in found.values()])
     pairs = zip(found.items(), corrected, strict=True)
-    return {label: replace(exact, p_holm=p) for (label, exact), p in pairs}
+    return {key: replace(exact, p_holm=p) for (key, exact), p in pairs}
 
 
 def _pooled(findings: Sequence[Finding]) -> Exact | None:

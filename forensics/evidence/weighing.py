@@ -18,7 +18,7 @@ from forensics.evidence.speaking import listen
 from forensics.evidence.verdict import conclude
 from forensics.evidence.withholding import withheld
 from forensics.readings import Exact, Measurement
-from forensics.records import Case, Finding, JointFinding, Opinion, Population, Subject
+from forensics.records import CandidateRelation, Case, Finding, JointFinding, Opinion, Population, Subject
 from forensics.subjects import OTHER_WEIGHTS, WEIGHTS
 
 __all__ = ["Reference", "Weighed", "accepted", "load_reference", "weigh"]
@@ -36,6 +36,8 @@ class Weighed:
     populations: tuple[Population, ...]
     """Those that weighed something in this case, by id."""
     verbal_scale: str
+    candidate_relations: tuple[CandidateRelation, ...] = ()
+    """One per pair of candidates that was compared (`evidence.among`)."""
 
 
 def weigh(
@@ -52,15 +54,16 @@ def weigh(
     probes say of several candidates together (`joint`) explains and has no weight. `cried` are the self-test's
     alarms: instruments that took noise for a candidate let nothing be concluded.
     """
-    weighed = [_weighed(finding, reference) for finding in enter_exact(findings)]
+    weighed = [weighed_alone(finding, reference) for finding in enter_exact(findings)]
     exact = combined(weighed, (*case.candidates, *case.controls))
     controls = tuple(
-        _opinion(label, weighed, subjects, reference, (), exact.get(label), cried) for label in case.controls
+        opinion_on(label, weighed, subjects, reference, (), exact.get(label), cried)
+        for label in case.controls
     )
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
     opinions = tuple(
         explained(
-            _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried), weighed, joint
+            opinion_on(label, weighed, subjects, reference, alarms, exact.get(label), cried), weighed, joint
         )
         for label in case.candidates
     )
@@ -68,12 +71,12 @@ def weigh(
         findings=tuple(weighed),
         opinions=opinions,
         controls=controls,
-        populations=_populations(weighed, [*opinions, *controls], reference),
+        populations=populations_of(weighed, [*opinions, *controls], reference),
         verbal_scale=reference.scale.name,
     )
 
 
-def _weighed(finding: Finding, reference: Reference) -> Finding:
+def weighed_alone(finding: Finding, reference: Reference) -> Finding:
     """The finding with weight and background, where its probe is calibrated and gave a reading."""
     calibration = reference.calibrations.get(finding.probe.id)
     known = _is_the_instrument(finding, reference)
@@ -98,7 +101,7 @@ def _is_the_instrument(finding: Finding, reference: Reference) -> bool:
     return probe.standard and (asked is None or (probe.origin.bundled and probe.version == asked))
 
 
-def _opinion(
+def opinion_on(
     label: str,
     findings: Sequence[Finding],
     subjects: Sequence[Subject],
@@ -262,7 +265,7 @@ def _named(population: Population) -> str:
     return f"{population.id}: {population.description}"
 
 
-def _populations(
+def populations_of(
     findings: Sequence[Finding], opinions: Sequence[Opinion], reference: Reference
 ) -> tuple[Population, ...]:
     """The populations that weighed something."""

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from forensics.records import Dossier
-from forensics.report import numbers, relations, self_test, view
+from forensics.report import among, numbers, relations, self_test, view
 from forensics.report.chapters import Chapter, chapters
 from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
@@ -101,6 +101,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals.update(
+        among=among,
         numbers=numbers,
         view=view,
         relations=relations,

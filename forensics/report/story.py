@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
 from forensics.records import Dossier, Finding, Opinion, Subject
-from forensics.report import numbers, relations, self_test, view
+from forensics.report import among, numbers, relations, self_test, view
 from forensics.report.grids import grid, row_cap
 from forensics.report.plain import Writer
 
@@ -21,6 +21,7 @@ LIMITS = (
 def tell(dossier: Dossier, writer: Writer) -> None:
     """Writes the whole report."""
     _cover(dossier, writer)
+    among.tell(dossier, writer)
     _answer(dossier, writer)
     writer.chapter("2", "Items examined")
     for subject in dossier.subjects:
@@ -206,6 +207,7 @@ def _weighing(dossier: Dossier, writer: Writer) -> None:
             )
         for ground in opinion.grounds:
             writer.pair("rule", ground)
+    among.explain(dossier, writer)
     for population in dossier.environment.populations:
         writer.gap()
         writer.item(f"population {population.id}: {population.description}", bullet="")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forensics.records import Dossier, Opinion
-from forensics.report import relations, view
+from forensics.report import among, relations, view
 from forensics.report.display import display
 from forensics.report.plain import Writer, plain
 from forensics.report.self_test import headlines
@@ -26,7 +26,8 @@ def summary_table(dossier: Dossier) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(plain(view.question(dossier))), title_justify="left", show_lines=True)
+    title = "\n".join(plain(line) for line in (view.question(dossier), among.headline(dossier)) if line)
+    table = Table(title=Text(title), title_justify="left", show_lines=True)
     table.caption = Text(plain("\n".join(headlines(dossier)))) if dossier.certificates else None
     table.add_column("", no_wrap=True)
     table.add_column("Compared with", overflow="fold", max_width=40)
@@ -60,6 +61,8 @@ def summary_text(dossier: Dossier) -> str:
     """The same for an output that is no terminal: labelled lines of at most 80 columns, easy to read and to grep."""
     writer = Writer(SUMMARY_WIDTH)
     writer.paragraph(view.question(dossier))
+    if among.headline(dossier):
+        writer.paragraph(among.headline(dossier))
     for answer in view.answers(dossier):
         opinion = answer.opinion
         writer.gap()

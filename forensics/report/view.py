@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason
+from forensics.readings import Abstention, Failure, Measurement, Outcome, Reason, Relation, Verdict
 from forensics.records import Contribution, Dossier, Finding, JointFinding, Opinion, ProbeUsed
 from forensics.report import numbers
 from forensics.report.display import Shown, name
@@ -130,8 +130,13 @@ def reason(outcome: Outcome) -> str:
 
 def verdict(opinion: Opinion) -> str:
     """The verdict with its relation, e.g. `Derived (fine-tuned)`."""
-    words = VERDICTS[opinion.verdict]
-    return words if opinion.relation == "undetermined" else f"{words} ({opinion.relation.replace('-', ' ')})"
+    return verdict_words(opinion.verdict, opinion.relation)
+
+
+def verdict_words(concluded: Verdict, relation: Relation) -> str:
+    """The same of any comparison."""
+    words = VERDICTS[concluded]
+    return words if relation == "undetermined" else f"{words} ({relation.replace('-', ' ')})"
 
 
 def measured(dossier: Dossier) -> list[Measurement]:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from itertools import combinations
 
 from forensics.readings import Abstention, Failure, Measurement, Reason, Series, Table
 from forensics.records import (
     Architecture,
+    CandidateRelation,
     Case,
     Contribution,
     Dossier,
     Environment,
     FileSeen,
     Opinion,
+    PairReading,
     Population,
     Problem,
     Subject,
@@ -127,6 +130,25 @@ def subject(label: str, role: str, shards: int = 3) -> Subject:
     )  # fmt: skip
 
 
+def relations(asked: dict[str, float]) -> tuple[CandidateRelation, ...]:
+    """Pairs of candidates: the first two related, others not."""
+    made = []
+    for k, (first, second) in enumerate(combinations(asked, 2)):
+        said = opinion(second, 1.146 if k == 0 else -1.1)
+        made.append(
+            CandidateRelation(
+                first=first, second=second, log10_lr=said.log10_lr, lower=said.lower, upper=said.upper, cap=said.cap,
+                verdict=said.verdict, relation=said.relation, relation_grounds=said.relation_grounds,
+                because=said.because, coverage=said.coverage, population=said.population,
+                readings=(
+                    PairReading(probe="neuron-match", value=0.93 if k == 0 else 0.01, log10_lr=said.log10_lr),
+                    PairReading(probe="qkv-bias", absence="missing-tensors"),
+                ),
+            )
+        )  # fmt: skip
+    return tuple(made)
+
+
 def environment() -> Environment:
     """What could change a reading."""
     return Environment(
@@ -172,6 +194,7 @@ def dossier(
         ),
         findings=findings({**asked, **known}),
         joint=joint(tuple(asked)),
+        candidate_relations=relations(asked),
         opinions=tuple(opinion(name, value) for name, value in asked.items()),
         controls=tuple(opinion(name, value) for name, value in known.items()),
         problems=(
@@ -278,10 +301,20 @@ def hostile() -> Dossier:
     opinions = tuple(
         replace(o, relation_grounds=(nuisance,), direction_grounds=HOSTILE) for o in whole.opinions
     )
+    pairs = tuple(
+        replace(
+            pair,
+            relation_grounds=HOSTILE,
+            because=nuisance,
+            readings=(PairReading(probe=nuisance, absence=HOSTILE[5]),),
+        )
+        for pair in whole.candidate_relations
+    )
     return replace(
         whole,
         findings=tuple(made),
         joint=joint_made,
+        candidate_relations=pairs,
         opinions=opinions,
         subjects=subjects,
         problems=problems,
