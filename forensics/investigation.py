@@ -236,6 +236,7 @@ def _used(offered: Offered) -> ProbeUsed:
         needs=probe.needs,
         expected=probe.expected,
         standard=offered.standard,
+        aspect=probe.aspect,
     )
 
 

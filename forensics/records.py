@@ -12,18 +12,31 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from forensics.certificates import Certificate
-from forensics.readings import STRICT, Direction, Exact, Outcome, Relation, Scalar, Table
+from forensics.readings import STRICT, Aspect, Direction, Exact, Outcome, Relation, Scalar, Table
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
     "Architecture", "Case", "Certificate", "Contribution", "Direction", "Dossier", "Environment", "FileSeen", "Finding",
-    "JointFinding", "Opinion", "Origin", "Population", "ProbeUsed", "Problem", "Relation", "Subject", "Tool",
-    "Unexamined", "Verdict", "Weight",
+    "JointFinding", "Opinion", "Origin", "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId",
+    "Relation", "Standing", "Subject", "Tool", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
 Verdict: TypeAlias = Literal["derived", "independent", "inconclusive"]
 Toward: TypeAlias = Literal["derived", "independent"]
 """The verdicts that have conditions."""
+
+PropositionId: TypeAlias = Literal[
+    "derived",
+    "sibling-or-common-ancestor",
+    "shared-initialisation",
+    "partial-reuse",
+    "distilled",
+    "independent-same-recipe",
+    "independent",
+]
+
+Standing: TypeAlias = Literal["supported", "contradicted", "open", "untested"]
+"""Open: tested, and the evidence does not decide. Untested: nothing in this case speaks about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +67,8 @@ class ProbeUsed:
     """Expected reading under both propositions, written before looking."""
     standard: bool = True
     """Whether `parameters` are those the probe comes with; with others its readings carry no weight."""
+    aspect: Aspect | None = None
+    """What it looks at, where that is not the trained weights."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
@@ -147,6 +162,21 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proposition:
+    """One explanation of what suspect and candidate have in common, and how it stands after this case's findings."""
+
+    id: PropositionId
+    words: str
+    standing: Standing
+    grounds: tuple[str, ...]
+    """Why it stands so, one sentence each."""
+    not_told_from: tuple[PropositionId, ...] = ()
+    """Other propositions that this case's evidence cannot tell it from; a contradicted one is told from all."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
     """What the house concludes about one candidate (or control)."""
 
@@ -183,6 +213,8 @@ class Opinion:
     direction_grounds: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     """Every rule of the verdict as it was applied, those of `derived` first."""
+    propositions: tuple[Proposition, ...] = ()
+    """How each of seven explanations stands; empty in dossiers of earlier versions."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

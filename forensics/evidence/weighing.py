@@ -12,6 +12,7 @@ from forensics.evidence.considered import Considered
 from forensics.evidence.exact import combined, enter_exact
 from forensics.evidence.fusion import Fused, fuse, omissions
 from forensics.evidence.library import Reference, accepted, load_reference
+from forensics.evidence.propositions import propositions, same_build
 from forensics.evidence.relation import explained
 from forensics.evidence.signs import gathered
 from forensics.evidence.speaking import listen
@@ -54,16 +55,15 @@ def weigh(
     """
     weighed = [_weighed(finding, reference) for finding in enter_exact(findings)]
     exact = combined(weighed, (*case.candidates, *case.controls))
-    controls = tuple(
-        _opinion(label, weighed, subjects, reference, (), exact.get(label), cried) for label in case.controls
-    )
+
+    def judged(label: str, alarms: tuple[str, ...], together: Sequence[JointFinding] | None) -> Opinion:
+        pooled = exact.get(label)
+        considered = _considered(label, weighed, subjects, reference, alarms, pooled, cried)
+        return _opinion(considered, weighed, reference, pooled, together)
+
+    controls = tuple(judged(label, (), None) for label in case.controls)
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))
-    opinions = tuple(
-        explained(
-            _opinion(label, weighed, subjects, reference, alarms, exact.get(label), cried), weighed, joint
-        )
-        for label in case.candidates
-    )
+    opinions = tuple(judged(label, alarms, joint) for label in case.candidates)
     return Weighed(
         findings=tuple(weighed),
         opinions=opinions,
@@ -98,7 +98,7 @@ def _is_the_instrument(finding: Finding, reference: Reference) -> bool:
     return probe.standard and (asked is None or (probe.origin.bundled and probe.version == asked))
 
 
-def _opinion(
+def _considered(
     label: str,
     findings: Sequence[Finding],
     subjects: Sequence[Subject],
@@ -106,8 +106,8 @@ def _opinion(
     alarms: tuple[str, ...],
     pooled: Exact | None,
     cried: tuple[str, ...],
-) -> Opinion:
-    """What follows for one candidate or control from its findings."""
+) -> Considered:
+    """What the rules may look at, for one candidate or control."""
     own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
     known = [finding for finding in own if _is_the_instrument(finding, reference)]
     readings = {f.probe.id: f.outcome.value for f in known if isinstance(f.outcome, Measurement)}
@@ -115,15 +115,17 @@ def _opinion(
     fused = None if table is None else fuse(table, readings, reference.thresholds.fusion_families)
     population = "" if table is None or fused is None else _named(reference.populations[table.population])
     remarks = (*_sketched(subjects, label), *_glimpsed(subjects, label), *_remarks(own, fused, reference))
+    strata: tuple[tuple[str, int], ...] = ()
     if fused is None:
         fused, population = _alone(own, reference)
     elif table is not None:
         left = omissions(table, readings, fused, reference.thresholds.fusion_families)
         fused = replace(fused, omissions=left)
+        strata = table.unrelated_strata([share.probe for share in fused.contributions])
     suspect = next((subject for subject in subjects if subject.role == "suspect"), None)
     examined = next((s for s in subjects if s.role != "suspect" and s.label == label), None)
     exact = [finding.exact for finding in own if finding.exact is not None]
-    considered = Considered(
+    return Considered(
         candidate=label,
         fused=fused,
         voices=listen(known, table, reference.thresholds),
@@ -139,9 +141,23 @@ def _opinion(
         unread_controls=sum(s.role == "control" and s.form == "unreadable" for s in subjects),
         withheld=withheld(suspect, examined, _coverage(suspect), cried),
         population=population,
+        unrelated_strata=strata,
+        same_build=same_build(suspect, examined),
         remarks=remarks,
     )
-    return replace(conclude(considered, reference.thresholds, reference.scale), exact=pooled)
+
+
+def _opinion(
+    considered: Considered,
+    findings: Sequence[Finding],
+    reference: Reference,
+    pooled: Exact | None,
+    joint: Sequence[JointFinding] | None,
+) -> Opinion:
+    """What follows from it; of controls (no `joint`) no relation is explained."""
+    concluded = replace(conclude(considered, reference.thresholds, reference.scale), exact=pooled)
+    told = concluded if joint is None else explained(concluded, findings, joint)
+    return replace(told, propositions=propositions(considered, told, findings, reference.thresholds))
 
 
 def _other_weights(suspect: Subject | None) -> tuple[str, ...]:
