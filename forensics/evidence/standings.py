@@ -74,11 +74,10 @@ def shared_initialisation(seen: Seen) -> Stand:
         return "contradicted", (f"What only training gave agrees as well ({said}).",)
     agrees, denies = _drawn(seen)
     if seen.opinion.verdict == "derived":
-        untested = "No trained gains or biases could show that more is shared than what was drawn"
-        reference = (
-            f"; {seen.stratum('same-initialisation')} reference pairs of one initialisation are small models."
-        )
-        return "open", (f"{untested}{reference}",)
+        untested = "No trained gains or biases showed that more is shared than what was drawn"
+        pairs = seen.stratum("same-initialisation") or "no"
+        known = f"{pairs} pairs of one initialisation count as unrelated in the reference"
+        return "open", (f"{untested}; {known}, and how far larger models remember theirs is not known.",)
     if agrees or seen.details(SignKind.SHARED_INITIALISATION):
         return "open", (*seen.details(SignKind.SHARED_INITIALISATION), *agrees)
     rows = [f for f in seen.of(Aspect.INITIALISATION) if f.exact is not None]
