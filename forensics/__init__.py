@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from forensics.probe import Sketcher as Sketcher
     from forensics.probe import SketchProbe as SketchProbe
     from forensics.probe import TensorSpec as TensorSpec
+    from forensics.readings import Aspect as Aspect
     from forensics.readings import Exact as Exact
     from forensics.readings import Group as Group
     from forensics.readings import Kinship as Kinship
@@ -47,6 +48,7 @@ _HOMES = {
     "forensics.hookspecs": ("hookimpl",),
     "forensics.probe": ("Abstain", "Pair", "Probe", "Sketch", "SketchProbe", "Sketcher", "TensorSpec"),
     "forensics.readings": (
+        "Aspect",
         "Exact",
         "Group",
         "Kinship",

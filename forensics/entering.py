@@ -38,4 +38,5 @@ def instrument(offered: Offered) -> ProbeUsed:
         needs=probe.needs,
         expected=probe.expected,
         standard=offered.standard,
+        aspect=probe.aspect,
     )

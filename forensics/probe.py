@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
-from forensics.readings import Abstention, Failure, Measurement, Reason, Scalar, Sign
+from forensics.readings import Abstention, Aspect, Failure, Measurement, Reason, Scalar, Sign
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,6 +119,8 @@ class Named:
     blind_to: ClassVar[tuple[str, ...]] = ()
     """What its statement of defeats names of the self-test's twins: gauges under which it misses a copy, and `noise`
     where it looks only at what noise of equal mean and spread keeps."""
+    aspect: ClassVar[Aspect | None] = None
+    """What it looks at, where that is not the trained weights; propositions beyond descent are tested by it."""
     api: ClassVar[int] = API
     isolated: ClassVar[bool] = False
     """Whether it runs in a worker of its own: for probes that hand hostile input to other libraries."""

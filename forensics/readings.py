@@ -69,6 +69,17 @@ class Group(StrEnum):
     NORM_AND_BIAS = "norm-and-bias"
 
 
+class Aspect(StrEnum):
+    """What a probe looks at, where it is not the weights that training shaped."""
+
+    INITIALISATION = "initialisation"
+    """Weights that training hardly reached, which still are as they were drawn."""
+    BEHAVIOUR = "behaviour"
+    """What the models compute on given inputs."""
+    RECIPE = "recipe"
+    """What models of one recipe have in common without sharing a weight."""
+
+
 class SignKind(StrEnum):
     """Observations that restrain a verdict whatever the likelihood ratio says."""
 

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal
 
 from forensics.candidate_relations import CandidateRelation, PairReading
 from forensics.certificates import Certificate
-from forensics.readings import STRICT, Direction, Exact, Outcome, Relation, Scalar, Table, Verdict
+from forensics.opinions import (
+    Condition,
+    Contribution,
+    Omission,
+    Opinion,
+    Proposition,
+    PropositionId,
+    Standing,
+    Toward,
+)  # fmt: skip
+from forensics.readings import STRICT, Aspect, Direction, Exact, Outcome, Relation, Scalar, Table, Verdict
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
-    "Architecture", "CandidateRelation", "Case", "Certificate", "Contribution", "Direction", "Dossier", "Environment",
-    "FileSeen", "Finding", "JointFinding", "Opinion", "Origin", "PairReading", "Population", "ProbeUsed", "Problem",
-    "Relation", "Subject", "Tool", "Unexamined", "Verdict", "Weight",
+    "Architecture", "CandidateRelation", "Case", "Certificate", "Condition", "Contribution", "Direction", "Dossier",
+    "Environment", "FileSeen", "Finding", "JointFinding", "Omission", "Opinion", "Origin", "PairReading", "Population",
+    "ProbeUsed", "Problem", "Proposition", "PropositionId", "Relation", "Standing", "Subject", "Tool", "Toward",
+    "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
-
-Toward: TypeAlias = Literal["derived", "independent"]
-"""The verdicts that have conditions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,8 @@ class ProbeUsed:
     """Expected reading under both propositions, written before looking."""
     standard: bool = True
     """Whether `parameters` are those the probe comes with; with others its readings carry no weight."""
+    aspect: Aspect | None = None
+    """What it looks at, where that is not the trained weights."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
@@ -99,92 +109,6 @@ class JointFinding:
     candidates: tuple[str, ...]
     """Those that took part, in the order of the case."""
     outcome: Outcome
-
-    __pydantic_config__: ClassVar[Any] = STRICT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contribution:
-    """One probe's share of a fused log10 LR before the cap; the shares and the intercept add up."""
-
-    probe: str
-    log10_lr: float
-    instead_of: tuple[str, ...] = ()
-    """Probes that read the same thing and saw less of it: together they have one vote, so these have no share."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Omission:
-    """What the fused weight would be had one probe not answered: fitted again without it, bounds and all."""
-
-    probe: str
-    log10_lr: float | None
-    """None where nothing is fused without it."""
-    lower: float | None = None
-    upper: float | None = None
-
-    __pydantic_config__: ClassVar[Any] = STRICT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """One rule of the verdict as it was applied: what it looked at, and the line it was held against."""
-
-    toward: Toward
-    """The verdict that needs it."""
-    rule: str
-    met: bool
-    found: str
-    """What was found against what was asked, in words."""
-    value: float | None = None
-    """The number looked at; None where the rule looks at none or it could not be had."""
-    least: float | None = None
-    """Asked: at least this (an exact p: above it)."""
-    most: float | None = None
-    """Asked: at most this."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opinion:
-    """What the house concludes about one candidate (or control)."""
-
-    candidate: str
-    log10_lr: float | None
-    """None where no calibrated probe could speak."""
-    lower: float | None
-    upper: float | None
-    cap: float | None
-    verdict: Verdict
-    relation: Relation
-    grounds: tuple[str, ...]
-    """Each rule of the verdict with what was found, in the order it was applied."""
-    band: str
-    """Verbal equivalent of the likelihood ratio."""
-    because: str
-    """One sentence: the deciding reason."""
-    not_meaning: str
-    """One sentence: what this opinion does not mean."""
-    coverage: float | None = None
-    """Share of the suspect's parameters that were recognised and read (0 to 1)."""
-    contributions: tuple[Contribution, ...] = ()
-    omissions: tuple[Omission, ...] = ()
-    """Per fused probe, what the weight would be without it."""
-    population: str = ""
-    cllr: float | None = None
-    """Out-of-fold cost of the fusion used, in bits; 1 is uninformative."""
-    exact: Exact | None = None
-    """The exact tests against this candidate combined into one; `p_holm` is corrected over candidates and controls."""
-    relation_grounds: tuple[str, ...] = ()
-    """What the relation rests on, and what else is known of how the one came from the other; it never has weight."""
-    direction: Direction = "undetermined"
-    """Which of the two was made from the other, told apart from the verdict."""
-    direction_grounds: tuple[str, ...] = ()
-    conditions: tuple[Condition, ...] = ()
-    """Every rule of the verdict as it was applied, those of `derived` first."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

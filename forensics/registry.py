@@ -17,6 +17,7 @@ import pluggy
 from forensics import hookspecs
 from forensics.errors import ForensicsError, PluginError, told
 from forensics.probe import API, Named, Probe, SketchProbe
+from forensics.readings import Aspect
 from forensics.records import Origin, Problem
 
 if TYPE_CHECKING:
@@ -254,6 +255,9 @@ def check(probe: object) -> None:
     limit: object = probe.time_limit
     if not isinstance(limit, int | float) or not limit > 0:
         raise TypeError(f"time_limit of {probe.id} is no number of seconds")
+    aspect: object = probe.aspect
+    if not isinstance(aspect, Aspect | None):
+        raise TypeError(f"aspect of {probe.id} is no forensics.Aspect")
     values: Mapping[str, object] = probe.parameters()
     for name, value in values.items():
         if not isinstance(value, str | int | float | None) or (

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
+    Aspect,
     Checkpoint,
     Measurement,
     Reason,
@@ -54,6 +55,7 @@ class ActivationOverlap(SketchProbe):
         "and a student of the candidate, or a model with its embeddings pasted in, reads like a descendant."
     )
     needs: ClassVar[str] = "an architecture that transformers can run, tokenizer.json, at most max_parameters"
+    aspect: ClassVar[Aspect | None] = Aspect.BEHAVIOUR
     expected: ClassVar[str] = (
         "Derived: 0.7 to 1 after fine-tuning, about 0.4 after training again for as long as the candidate was. "
         "Unrelated: mostly below 0.2; up to 0.5 for two models of one recipe, and 0.3 to 0.9 for students of the "

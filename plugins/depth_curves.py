@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
+    Aspect,
     Checkpoint,
     Measurement,
     Reason,
@@ -98,6 +99,7 @@ class DepthCurves(SketchProbe):
         "as much as descent, has no p-value, and is defeated by turning values or keys and by longer training."
     )
     needs: ClassVar[str] = "Q, K, V and O of at least 5 layers, equal depth"
+    aspect: ClassVar[Aspect | None] = Aspect.RECIPE
     blind_to: ClassVar[tuple[str, ...]] = ("noise",)
     expected: ClassVar[str] = "derived: 0.8 to 1; unrelated: about 0, up to 0.7 in shallow models"
 

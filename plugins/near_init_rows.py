@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
+    Aspect,
     Checkpoint,
     Exact,
     Group,
@@ -122,6 +123,7 @@ class NearInitRows(SketchProbe):
         "channels; a shared seed reads as a copy; re-ordered channels or new embeddings defeat it."
     )
     needs: ClassVar[str] = "token embeddings with unused tokens, in both, of equal width"
+    aspect: ClassVar[Aspect | None] = Aspect.INITIALISATION
     blind_to: ClassVar[tuple[str, ...]] = ("permute-residual", "flip-residual", "rotate-residual")
     expected: ClassVar[str] = "derived or of one seed: 0.7 to 1; unrelated: within 0.1 of 0"
     candidates: int = 256

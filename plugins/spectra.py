@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
+    Aspect,
     Checkpoint,
     Measurement,
     Reason,
@@ -91,6 +92,7 @@ class Spectra(SketchProbe):
         "form scores the unrelated Llama-2-13B and Qwen1.5-14B at 0.78), and mixing inside heads rewrites them."
     )
     needs: ClassVar[str] = "key or value matrices"
+    aspect: ClassVar[Aspect | None] = Aspect.RECIPE
     expected: ClassVar[str] = (
         "derived: 0.95 to 1; unrelated of one recipe: up to 0.97, so no evidence either way"
     )

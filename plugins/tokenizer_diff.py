@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
+    Aspect,
     Checkpoint,
     Measurement,
     Reason,
@@ -51,6 +52,7 @@ class TokenizerDiff(SketchProbe):
         "share a good part of their common words."
     )
     needs: ClassVar[str] = "a tokenizer; tokenizer_config.json for the chat template"
+    aspect: ClassVar[Aspect | None] = Aspect.RECIPE
     expected: ClassVar[str] = (
         "Tokenizer reused: vocabulary overlap near 1, ids and merges in the same order. Learned apart: overlap "
         "between 0.1 and 0.6, ids agreeing by chance only, merge order merely correlated."

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from forensics import (
     Abstain,
+    Aspect,
     Checkpoint,
     Measurement,
     Reason,
@@ -127,6 +128,7 @@ class WeightStd(SketchProbe):
         "published real models; it reads the recipe as much as descent, and free rescaling of heads rewrites it."
     )
     needs: ClassVar[str] = "Q, K, V and O of at least 4 layers"
+    aspect: ClassVar[Aspect | None] = Aspect.RECIPE
     blind_to: ClassVar[tuple[str, ...]] = ("noise", "scale-gains")
     expected: ClassVar[str] = (
         "derived: 0.99 or more; unrelated real models: median 0.44, one in a hundred above 0.91"

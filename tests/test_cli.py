@@ -74,6 +74,19 @@ def test_case_leaves_its_files(place: Path, record: Mapping[str, Any]) -> None:
         assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
 
 
+def test_every_opinion_states_seven_propositions(place: Path, record: Mapping[str, Any]) -> None:
+    """A whole case says of candidates and controls how each explanation stands, and `explain` tells it."""
+    for opinion in (*record["opinions"], *record["controls"]):
+        stood = {one["id"]: one["standing"] for one in opinion["propositions"]}
+        assert len(stood) == 7
+        named = {"derived", "independent"} & {name for name, how in stood.items() if how == "supported"}
+        assert named == {opinion["verdict"]} - {"inconclusive"}
+        assert all(one["grounds"] for one in opinion["propositions"])
+    told = command("explain", "out/dossier.json", "base", cwd=place)
+    assert told.returncode == 0, told.stderr
+    assert "sibling or common ancestor: Neither was made from the other" in told.stdout
+
+
 def test_record_keeps_its_schema(record: Mapping[str, Any]) -> None:
     """The record validates against the published schema and comes back equal from the archive."""
     jsonschema.validate(record, archive.schema())

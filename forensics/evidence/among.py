@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from forensics.evidence.considering import Circumstances
 from forensics.evidence.exact import enter_exact, pooled_each
 from forensics.evidence.library import Reference
-from forensics.evidence.relation import explained
 from forensics.evidence.weighing import Weighed, opinion_on, populations_of, weighed_alone
 from forensics.readings import Abstention, Exact, Failure, Kinship, Measurement
 from forensics.records import (
@@ -87,8 +87,8 @@ def _opinion_of(
 ) -> Opinion:
     """What would be concluded if `first` were the suspect, with what a probe explains of the pair."""
     sides = (replace(pair.first, role="suspect"), replace(pair.second, role="candidate"))
-    found = opinion_on(pair.second.label, findings, sides, reference, alarms, pooled, cried)
-    return explained(found, findings, ())
+    about = Circumstances(subjects=sides, reference=reference, alarms=alarms, cried=cried)
+    return opinion_on(pair.second.label, findings, about, pooled, ())
 
 
 def _relation(pair: CandidatePair, findings: Sequence[Finding], opinion: Opinion) -> CandidateRelation:

@@ -38,6 +38,10 @@ class Considered:
     withheld: str = ""
     """Why nothing is concluded whatever was found, as a sentence; empty where the rules decide."""
     population: str = ""
+    unrelated_strata: tuple[tuple[str, int], ...] = ()
+    """Kinds of unrelated pairs behind the fused weight, with their numbers; empty where they are not known."""
+    same_build: bool | None = None
+    """Whether norms, gates and positions are of one kind in both; None where an architecture is not known."""
     remarks: tuple[str, ...] = ()
     """What the weighing noted besides: probes left out, readings outside the reference range."""
 

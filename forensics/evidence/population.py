@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,6 +92,13 @@ class ReferenceTable:
             cells=cells.reshape(-1).astype(np.intp),
             family_count=int(names.size),
         )
+
+    def unrelated_strata(self, subset: Sequence[str]) -> tuple[tuple[str, int], ...]:
+        """Kinds of unrelated pairs on which all of these probes gave a reading, with their numbers, by name."""
+        columns = [self.probes.index(probe) for probe in subset if probe in self.probes]
+        kept = np.isfinite(self.readings[:, columns]).all(axis=1) & ~self.derived
+        counts = Counter(name for name, keep in zip(self.strata, kept.tolist(), strict=True) if keep)
+        return tuple(sorted(counts.items()))
 
     def derived_families(self, subset: Sequence[str]) -> int:
         """Families with a derived pair on which all of these probes gave a reading."""

@@ -15,6 +15,7 @@ class Thresholds:
     derived_groups: float
     derived_layer_share: float
     derived_coverage: float
+    whole_layer_share: float
     independent_log10_lr: float
     independent_coverage: float
     independent_exact_p: float

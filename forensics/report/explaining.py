@@ -6,6 +6,7 @@ import math
 
 from forensics.errors import ReportError
 from forensics.records import Condition, Dossier, Opinion
+from forensics.report import relations
 from forensics.report.display import display
 
 UNITS = {"weight": "log10 LR", "groups": "groups", "layers": "of the layers", "coverage": "of the parameters"}
@@ -29,7 +30,7 @@ def explanation(dossier: Dossier, label: str) -> str:
             mark = "met    " if condition.met else "NOT met"
             lines += [f"  {mark}  {display(condition.found)}", f"           {margin(condition)}"]
         lines.append("")
-    return "\n".join([*lines, *_turning(opinion)])
+    return "\n".join([*lines, *_turning(opinion), *_propositions(opinion)])
 
 
 def _names(opinions: dict[str, Opinion]) -> str:
@@ -66,3 +67,14 @@ def _turning(opinion: Opinion) -> list[str]:
     return [
         f"{opinion.verdict} stands on all {len(held)} conditions; any one of them unmet makes it inconclusive",
     ]
+
+
+def _propositions(opinion: Opinion) -> list[str]:
+    """Each proposition with its standing, its grounds and those that it is not told from; none in older dossiers."""
+    lines = ["", "propositions"] if opinion.propositions else []
+    for one in opinion.propositions:
+        lines.append(f"  {one.standing:<12}  {relations.short(one.id)}: {display(one.words)}")
+        lines += [f"                {display(ground)}" for ground in one.grounds]
+        if one.not_told_from:
+            lines.append(f"                not told from: {relations.not_told_from(one)}")
+    return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forensics.readings import Measurement
-from forensics.records import Dossier, Opinion
+from forensics.records import Dossier, Opinion, Proposition, PropositionId
 
 DIRECTIONS = {
     "suspect-from-candidate": "the suspect was made from the candidate",
@@ -35,3 +35,24 @@ def together(dossier: Dossier) -> list[str]:
     """What bundled probes measured of several candidates at once, a sentence each."""
     found = [f for f in dossier.joint if f.probe.origin.bundled]
     return [f.outcome.summary for f in found if isinstance(f.outcome, Measurement)]
+
+
+def short(name: PropositionId) -> str:
+    """A proposition's id in words."""
+    return "independent, same recipe" if name == "independent-same-recipe" else name.replace("-", " ")
+
+
+def not_told_from(proposition: Proposition) -> str:
+    """The other propositions that the case cannot tell it from; a dash where there are none."""
+    return "; ".join(short(name) for name in proposition.not_told_from) or "—"
+
+
+def standing(opinion: Opinion) -> str:
+    """The propositions that are supported and those that are open, on one line; empty in older dossiers."""
+    parts = []
+    for kind in ("supported", "open"):
+        names = [short(one.id) for one in opinion.propositions if one.standing == kind]
+        parts += [f"{kind}: {'; '.join(names)}"] if names else []
+    if opinion.propositions and not parts:
+        return "none is supported or open"
+    return ". ".join(parts)

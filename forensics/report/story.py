@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
-from forensics.records import Dossier, Finding, Opinion, Subject
+from forensics.records import Dossier, Finding, Opinion, Proposition, Subject
 from forensics.report import among, numbers, relations, self_test, view
 from forensics.report.grids import grid, row_cap
 from forensics.report.plain import Writer
@@ -207,6 +207,8 @@ def _weighing(dossier: Dossier, writer: Writer) -> None:
             )
         for ground in opinion.grounds:
             writer.pair("rule", ground)
+        for one in opinion.propositions:
+            _proposition(one, writer)
     among.explain(dossier, writer)
     for population in dossier.environment.populations:
         writer.gap()
@@ -216,6 +218,11 @@ def _weighing(dossier: Dossier, writer: Writer) -> None:
         writer.pair("sha256", population.sha256)
         if population.cllr is not None:
             writer.pair("Cllr", f"{numbers.two_digits(population.cllr)} bits (0 perfect, 1 uninformative)")
+
+
+def _proposition(one: Proposition, writer: Writer) -> None:
+    told = f" Not told from: {relations.not_told_from(one)}." if one.not_told_from else ""
+    writer.pair("proposition", f"{one.standing}: {one.words}. {' '.join(one.grounds)}{told}")
 
 
 def _closing(dossier: Dossier, writer: Writer) -> None:

@@ -54,7 +54,8 @@ def summary_table(dossier: Dossier) -> Table:
 def _words(opinion: Opinion) -> list[str]:
     """Band, reason, and what is known of the relation."""
     directed = relations.direction(opinion) if opinion.direction != "undetermined" else ""
-    return [line for line in (opinion.band, opinion.because, relations.how(opinion), directed) if line]
+    stood = f"Propositions {relations.standing(opinion)}." if opinion.propositions else ""
+    return [line for line in (opinion.band, opinion.because, relations.how(opinion), directed, stood) if line]
 
 
 def summary_text(dossier: Dossier) -> str:
@@ -73,10 +74,10 @@ def summary_text(dossier: Dossier) -> str:
             writer.pair("log10 LR", view.ratio(opinion))
             writer.pair("in words", opinion.band)
         writer.pair("because", opinion.because)
-        if relations.how(opinion):
-            writer.pair("how", relations.how(opinion))
-        if relations.direction(opinion):
-            writer.pair("direction", relations.direction(opinion))
+        told = {"how": relations.how, "direction": relations.direction, "propositions": relations.standing}
+        for label, words in told.items():
+            if words(opinion):
+                writer.pair(label, words(opinion))
         for glimpse in view.glimpses(dossier, opinion):
             writer.pair("reading", glimpse)
     for said in relations.together(dossier):

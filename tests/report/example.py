@@ -22,6 +22,8 @@ from forensics.records import (
     PairReading,
     Population,
     Problem,
+    Proposition,
+    Standing,
     Subject,
     Tool,
     Unexamined,
@@ -100,8 +102,29 @@ def opinion(name: str, value: float | None) -> Opinion:
         ),
         population=POPULATION,
         cllr=0.187,
+        propositions=stood(verdict),
         **explained,  # type: ignore[arg-type]
     )
+
+
+def stood(verdict: str) -> tuple[Proposition, ...]:
+    """Three of the propositions, for the layout."""
+    standing: dict[str, Standing] = {"derived": "supported", "independent": "contradicted"}
+    return (
+        Proposition(
+            id="derived", words="One was made from the other's weights", standing=standing.get(verdict, "open"),
+            grounds=("Feed-forward and attention weights lie beyond every unrelated pair.", "No direction is shown."),
+            not_told_from=("sibling-or-common-ancestor",),
+        ),
+        Proposition(
+            id="sibling-or-common-ancestor", words="Both descend from a third model", standing="open",
+            grounds=("Siblings read alike.",), not_told_from=("derived",),
+        ),
+        Proposition(
+            id="distilled", words="The suspect learnt from the candidate's outputs", standing="untested",
+            grounds=("No instrument looked at behaviour.",),
+        ),
+    )  # fmt: skip
 
 
 def subject(label: str, role: str, shards: int = 3) -> Subject:
@@ -299,7 +322,13 @@ def hostile() -> Dossier:
         for found in whole.joint
     )
     opinions = tuple(
-        replace(o, relation_grounds=(nuisance,), direction_grounds=HOSTILE) for o in whole.opinions
+        replace(
+            o,
+            relation_grounds=(nuisance,),
+            direction_grounds=HOSTILE,
+            propositions=tuple(replace(one, words=nuisance, grounds=HOSTILE) for one in o.propositions),
+        )
+        for o in whole.opinions
     )
     pairs = tuple(
         replace(

@@ -13,7 +13,7 @@ from forensics.evidence.verdict import conclude
 from forensics.records import Condition, Dossier
 from forensics.report.explaining import explanation, margin
 from tests.evidence.test_verdict import CHILD, STRANGER
-from tests.report.example import many
+from tests.report.example import dossier, many
 
 
 def condition(
@@ -68,3 +68,21 @@ def test_a_label_of_no_candidate_is_the_users_to_put_right() -> None:
         explanation(case(CHILD), "nobody\x1b[31m")
     assert "base" in caught.value.hint
     assert "\x1b" not in caught.value.message
+
+
+def test_propositions_follow_the_conditions() -> None:
+    """Each proposition has its standing, its grounds and those it is not told from, after the conditions."""
+    whole = dossier()
+    conditions = conclude(CHILD, load_thresholds(), load_scale()).conditions
+    told = replace(whole, opinions=(replace(whole.opinions[0], conditions=conditions),))
+    lines = explanation(told, "meridian-8b").splitlines()
+    at = lines.index("propositions")
+    assert lines[at + 1] == "  supported     derived: One was made from the other's weights"
+    assert "not told from: sibling or common ancestor" in lines[at + 4]
+    assert "  untested      distilled: The suspect learnt from the candidate's outputs" in lines
+    assert any("met" in line for line in lines[:at])
+
+
+def test_an_older_dossier_without_propositions_is_explained() -> None:
+    """Where the record holds none, nothing is said of them."""
+    assert "propositions" not in explanation(case(CHILD), "base")

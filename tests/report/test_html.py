@@ -90,6 +90,21 @@ def test_the_page_tells_relation_direction_and_what_shows_together(page: Page) -
     assert page.text.count("Explained, not weighed.") == 2
 
 
+def test_the_page_has_a_table_of_propositions_for_each_opinion_that_holds_them(page: Page) -> None:
+    """Words, standing, why, and what it is not told from; an older record without them has no such table."""
+    told = " ".join(page.text.split())
+    assert told.count("Propositions: how each explanation stands") == 4
+    for expected in ("supported", "untested", "Siblings read alike.", "sibling or common ancestor"):
+        assert expected in told
+    whole = example.dossier()
+    old = replace(
+        whole,
+        opinions=tuple(replace(o, propositions=()) for o in whole.opinions),
+        controls=tuple(replace(o, propositions=()) for o in whole.controls),
+    )
+    assert "Propositions" not in page_of(old).text
+
+
 def test_the_page_carries_the_record_and_its_digest() -> None:
     """The record can be saved from the page byte for byte, and its SHA-256 is printed."""
     dossier = example.dossier()

@@ -54,6 +54,19 @@ def test_relation_and_direction_are_told_in_words(render: object) -> None:
     assert "together The suspect looks like a merge: 50% of meridian-8b and 50% of twin-8b." in text
 
 
+@pytest.mark.parametrize("render", [text_of, summary_text])
+def test_propositions_are_told_in_words(render: object) -> None:
+    """The summary has one line of those supported or open, the report each with its standing."""
+    assert callable(render)
+    text = " ".join(render(example.dossier()).split())
+    if render is summary_text:
+        assert text.count("supported: derived. open: sibling or common ancestor") == 1
+        assert "distilled" not in text
+    else:
+        assert "untested: The suspect learnt from the candidate's outputs." in text
+        assert "Siblings read alike. Not told from: derived." in text
+
+
 def test_the_summary_fits_eighty_columns() -> None:
     """No line of the summary is longer than 80 columns, and each opinion's number stands on one line."""
     text = summary_text(example.many())
