@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forensics.evidence.considered import Considered
-from forensics.evidence.rules import unresolved
+from forensics.evidence.opinion import unresolved
 from forensics.evidence.thresholds import Thresholds
 from forensics.readings import Aspect, Exact, Group, Measurement, SignKind
 from forensics.records import Finding, Opinion

@@ -1,4 +1,4 @@
-"""The verdict: `derived` needs every rule of `DERIVED`, `independent` every rule of `INDEPENDENT` (see `rules`).
+"""The verdict: `derived` needs every rule of `DERIVED`, `independent` every rule of `INDEPENDENT` (see `opinion`).
 
 Anything else is `inconclusive`, with the reason first. Every rule leaves one line in the grounds, met or not, and one
 condition, from which `forensics explain` tells how far it was from turning.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forensics.evidence.considered import Considered, Ground
+from forensics.evidence.opinion import DERIVED, INDEPENDENT, MIXED, spread_wide, unresolved
 from forensics.evidence.phrases import because, grounds
-from forensics.evidence.rules import DERIVED, INDEPENDENT, MIXED, spread_wide, unresolved
 from forensics.evidence.scale import VerbalScale
 from forensics.evidence.thresholds import Thresholds
 from forensics.readings import Group, SignKind
