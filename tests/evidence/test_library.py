@@ -6,15 +6,20 @@ import copy
 import json
 import math
 from importlib import resources
+from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from forensics.errors import PluginError
 from forensics.evidence.bounds import Bounds, bounds_from
-from forensics.evidence.library import assemble, load_reference
+from forensics.evidence.library import assemble, bundled, load_reference
+from forensics.evidence.population import COLUMNS
 from forensics.evidence.scale import load_scale
 from forensics.evidence.thresholds import load_thresholds
 from tests.evidence.builders import reference_json
+
+REFERENCE = Path(__file__).parents[2] / "forensics" / "evidence" / "reference"
 
 
 def test_bundled_reference_loads() -> None:
@@ -103,3 +108,23 @@ def test_bounds_are_the_least_of_three_per_side() -> None:
     assert bounds_from((-5.0, 5.0), 12) == Bounds(lower=-1.079, upper=1.079)
     assert Bounds(lower=-0.643, upper=0.7).cap == 0.7
     assert Bounds(lower=-0.5, upper=0.7).hold(-3.0) == -0.5
+
+
+def test_reference_files_keep_their_schema() -> None:
+    """Every packaged reference file is what `reference.schema.json` says, the table of readings per pair included."""
+    schema = json.loads((REFERENCE / "reference.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    files = list(bundled())
+    assert len(files) >= 2
+    for content in files:
+        assert [error.message[:200] for error in validator.iter_errors(content)] == []
+    table = next(content["fusion"] for content in files if content.get("fusion"))
+    assert table["columns"] == list(COLUMNS)
+    broken = {**files[0], "sha256": "x"}
+    assert list(validator.iter_errors(broken)), "the schema refuses what it should"
+
+
+def test_the_table_of_readings_is_small() -> None:
+    """What the package carries per pair stays under 5 MB."""
+    assert (REFERENCE / "lineage-zoo.json").stat().st_size < 5_000_000
