@@ -5,31 +5,27 @@
 Makes every missing cell (see `zoo/laundering.py`), puts every probe to each against its base and writes the table
 into docs/methods.md. A probe sees a cell if its exact p is at most 1e-6 or its reading is above that of every
 unrelated pair of the packaged reference table, whose verdicts `benchmarks/verdicts.py` tells. So only the bases are
-needed, not the whole zoo. Resumable: cells and readings that exist are kept.
+needed, not the whole zoo. Resumable: cells and readings that exist are kept; the readings go into
+`laundered-cells.jsonl.gz` as well, from which `--kept` judges again without a checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure_pairs import Bench, bench_for, measured
+from benchmarks import kept
+from benchmarks.measure_pairs import bench_for, measured
 from benchmarks.tables import put
-from benchmarks.verdicts import judge
 from benchmarks.zoo import laundering
-from forensics.errors import ForensicsError
-from forensics.evidence.library import Reference, load_reference
+from benchmarks.zoo.cells import Cell, made_cells
+from forensics.evidence.library import load_reference
 from forensics.evidence.population import ReferenceTable
 from forensics.evidence.thresholds import load_thresholds
 
@@ -37,71 +33,7 @@ BASES = ("llama-a", "qwen2-a", "gpt2-a", "neox-a", "gemma2-a", "mixtral-a", "mis
 """One of each kind: gated and not, RMSNorm and LayerNorm, with and without biases, norms behind, experts; the last two
 are 64 and 256 wide."""
 DOCUMENT = Path(__file__).parent.parent / "docs" / "methods.md"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One checkpoint of the matrix."""
-
-    base: str
-    operation: str
-    share: int
-
-    @property
-    def name(self) -> str:
-        """Its folder's name."""
-        return f"{self.base}@{self.operation.replace(' + ', '+').replace(' ', '-')}@{self.share}"
-
-
-def make(zoo: Path, cell: Cell) -> str:
-    """Makes one cell's checkpoint, unless it is there; the reason where the architecture lacks the operation."""
-    from benchmarks.zoo import training
-    from benchmarks.zoo.build import write_checkpoint
-    from benchmarks.zoo.operations import load
-    from benchmarks.zoo.recipes import BASES as RECIPE_OF
-    from benchmarks.zoo.recipes import RECIPES
-
-    record = zoo / "laundered" / f"{cell.name}.json"
-    if record.exists():
-        return str(json.loads(record.read_text())["refused"])
-    training.prepare_process()
-    recipe = RECIPES[RECIPE_OF[cell.base]]
-    text = "code-b" if recipe.slice != "code-b" else "prose-a"
-    bench = laundering.Bench(tokenizer=recipe.tokenizer, slice=text, seed=sum(map(ord, cell.name)))
-    started, refused = time.monotonic(), ""
-    source = trained(cell)
-    try:
-        if source is not None and (why := make(zoo, source)):
-            raise ForensicsError(why)
-        if source is None:
-            model = laundering.launder(load(zoo / cell.base), cell.operation, cell.share, bench)
-        else:
-            steps = laundering.trained_once(cell.operation)[1]
-            model = laundering.finish(load(zoo / source.name), cell.operation, steps, bench)
-        write_checkpoint(model, zoo / cell.name, bench.tokenizer, "bfloat16")
-    except ForensicsError as error:
-        refused = str(error)
-    record.write_text(json.dumps({"refused": refused}) + "\n")
-    print(f"{cell.name:60} {time.monotonic() - started:5.1f} s {refused}", flush=True)
-    return refused
-
-
-def trained(cell: Cell) -> Cell | None:
-    """The cell whose training serves this one too, as training commutes with what comes after it."""
-    shared, steps = laundering.trained_once(cell.operation)
-    return Cell(base=cell.base, operation=shared, share=cell.share) if cell.share and steps else None
-
-
-def made_cells(zoo: Path, cells: Sequence[Cell], jobs: int) -> list[Cell]:
-    """Cells whose architecture has the operation, made side by side; what others are made of comes first."""
-    (zoo / "laundered").mkdir(exist_ok=True)
-    sources = {source for cell in cells if (source := trained(cell)) is not None}
-    first = [*(cell for cell in cells if trained(cell) is None), *(sources - set(cells))]
-    refusals: dict[Cell, str] = {}
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for group in (first, [cell for cell in cells if trained(cell) is not None]):
-            refusals |= zip(group, pool.map(make, [zoo] * len(group), group), strict=True)
-    return [cell for cell in cells if not refusals[cell]]
+KEPT = Path(__file__).parent / "laundered-cells.jsonl.gz"
 
 
 def ceilings(table: ReferenceTable) -> dict[str, float]:
@@ -173,13 +105,6 @@ def missed(
     return few
 
 
-def with_verdicts(
-    bench: Bench, lines: Sequence[dict[str, Any]], reference: Reference
-) -> list[dict[str, Any]]:
-    """Lines with the verdict that the whole gives on each pair."""
-    return [{**line, "verdict": judge(bench, line, reference).verdict} for line in lines]
-
-
 def table_text(cells: Sequence[Cell], lines: Sequence[Mapping[str, Any]], unrelated: ReferenceTable) -> str:
     """The generated block of docs/methods.md."""
     highest, probes = ceilings(unrelated), weighing_probes(lines)
@@ -203,6 +128,20 @@ def table_text(cells: Sequence[Cell], lines: Sequence[Mapping[str, Any]], unrela
     )
 
 
+def tell(found: kept.Kept) -> None:
+    """Judges the cells and writes the table."""
+    reference = load_reference()
+    if reference.table is None:
+        raise SystemExit("the package brings no reference table")
+    lines = [{**line, "verdict": line["opinion"].verdict} for line in found.judged(reference)]
+    cells = [
+        Cell(base=line["candidate"], operation=line["stratum"], share=int(line["share"])) for line in lines
+    ]
+    text = table_text(cells, lines, reference.table)
+    put(DOCUMENT, "robustness", text)
+    print(text)
+
+
 def main() -> None:
     """Makes, measures, writes."""
     parser = argparse.ArgumentParser(
@@ -218,7 +157,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--make-only", action="store_true", help="make the checkpoints and stop")
     parser.add_argument("--made", action="store_true", help="only cells that are there, none is made")
+    parser.add_argument("--kept", action="store_true", help=f"judge the cells in {KEPT.name} anew, and stop")
     given = parser.parse_args()
+    if given.kept:
+        tell(kept.load(KEPT))
+        return
     order = [
         Cell(base=b, operation=o, share=s)
         for s in given.shares
@@ -229,17 +172,20 @@ def main() -> None:
     cells = made_cells(given.zoo, order, given.jobs) if there is None else there
     if given.make_only:
         return
-    reference = load_reference()
-    if reference.table is None:
-        raise SystemExit("the package brings no reference table")
     bench = bench_for(given.zoo, given.cache or given.zoo / "measured")
     pairs = [
-        {"suspect": c.name, "candidate": c.base, "label": "derived", "stratum": c.operation} for c in cells
+        {
+            "suspect": c.name,
+            "candidate": c.base,
+            "label": "derived",
+            "stratum": c.operation,
+            "share": str(c.share),
+        }
+        for c in cells
     ]
-    lines = with_verdicts(bench, measured(bench, pairs, given.jobs), reference)
-    text = table_text(cells, lines, reference.table)
-    put(DOCUMENT, "robustness", text)
-    print(text)
+    found = kept.of_bench(bench, measured(bench, pairs, given.jobs))
+    kept.write(KEPT, found)
+    tell(found)
 
 
 if __name__ == "__main__":

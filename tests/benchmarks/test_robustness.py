@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import robustness
+from benchmarks import kept, robustness
 from benchmarks.measure_pairs import Bench, compare_one, sketch_one
 from benchmarks.tables import put
 from benchmarks.zoo import laundering, training
@@ -18,6 +19,7 @@ from benchmarks.zoo.build import write_checkpoint
 from benchmarks.zoo.corpus import tokens
 from benchmarks.zoo.operations import load
 from benchmarks.zoo.recipes import RECIPES, config_of
+from forensics.evidence.library import load_reference
 
 PROBES = ("neuron-match", "attention-circuits", "attention-channels", "norm-gains", "residual-basis")
 CEILING = 0.3
@@ -35,6 +37,15 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         plan = training.Schedule(steps=RECIPE.steps, learning_rate=RECIPE.learning_rate, seed=seed)
         training.train(model, tokens(RECIPE.tokenizer, RECIPE.slice)[0], plan)
         write_checkpoint(model, folder / name, RECIPE.tokenizer, "bfloat16")
+    return Bench(zoo=folder, cache=folder, ids=PROBES)
+
+
+@pytest.fixture(scope="module")
+def zoo_of_two(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Two untrained models: what is kept of them does not depend on what they learned."""
+    folder = tmp_path_factory.mktemp("two")
+    for name, seed in (("base", 1), ("twin", 2)):
+        write_checkpoint(training.fresh(config_of(RECIPE), seed), folder / name, RECIPE.tokenizer, "bfloat16")
     return Bench(zoo=folder, cache=folder, ids=PROBES)
 
 
@@ -111,3 +122,23 @@ def test_what_is_trained_once_names_rows_of_the_matrix() -> None:
         shared, steps = laundering.trained_once(operation)
         assert laundering.OPERATIONS[shared] + steps == laundering.OPERATIONS[operation]
         assert set(steps) <= laundering.COMMUTING
+
+
+def test_kept_pairs_are_judged_as_they_were(zoo_of_two: Bench, tmp_path: Path) -> None:
+    """Readings and subjects come back from the file, and the opinion on them is that on what was measured."""
+    pair = {"suspect": "base", "candidate": "twin", "label": "unrelated", "stratum": "same-recipe"}
+    for name in ("base", "twin"):
+        sketch_one(zoo_of_two, name)
+    found = kept.of_bench(zoo_of_two, [compare_one(zoo_of_two, pair)])
+    kept.write(tmp_path / "a.gz", found)
+    kept.write(tmp_path / "b.gz", found)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+    again = kept.load(tmp_path / "a.gz")
+    assert (again.versions, set(again.subjects)) == (found.versions, {"base", "twin"})
+    reference = load_reference()
+    one, other = found.judged(reference)[0]["opinion"], again.judged(reference)[0]["opinion"]
+    assert (one.verdict, one.log10_lr, one.grounds) == (other.verdict, other.log10_lr, other.grounds)
+    assert one.log10_lr is not None
+    (tmp_path / "c.gz").write_bytes(gzip.compress(b"{}\n"))
+    with pytest.raises(ValueError, match="no kept pairs"):
+        kept.load(tmp_path / "c.gz")
