@@ -57,7 +57,7 @@ def test_two_tables_stop_the_run() -> None:
 def test_rows_changed_after_fitting_are_refused() -> None:
     """A table whose rows no longer match their digest is not used."""
     changed = copy.deepcopy(reference_json())
-    changed["fusion"]["rows"][0][7][0] = 0.123
+    changed["fusion"]["rows"][0][COLUMNS.index("readings")][0] = 0.123
     with pytest.raises(PluginError, match="digest"):
         assemble([changed])
 

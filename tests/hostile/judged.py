@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from forensics import investigation
+from forensics import entering
 from forensics.case import Named, Role
 from forensics.evidence import weighing
 from forensics.gather import Read
@@ -57,7 +57,7 @@ def opinion(suspect: Path, candidate: Path) -> Opinion:
     _, offered, reference = instruments()
     one, other = reading(suspect, "suspect"), reading(candidate, "candidate")
     findings = [
-        investigation._finding(offered[i], other, outcome, None)
+        entering.finding(offered[i], other.named.label, outcome)
         for i, outcome in outcomes(suspect, candidate).items()
     ]
     case = Case(
