@@ -62,7 +62,9 @@ def write(path: Path, kept: Kept) -> None:
 
 
 def load(path: Path) -> Kept:
-    """What `write` wrote; ValueError for anything else."""
+    """What `write` wrote; ValueError for anything else, SystemExit where nothing was kept yet."""
+    if not path.exists():
+        raise SystemExit(f"no pairs are kept in {path.name} yet: measure them first (--zoo)")
     rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
     if not rows or rows[0].get("schema") != SCHEMA:
         raise ValueError(f"{path.name} holds no kept pairs")

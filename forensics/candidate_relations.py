@@ -53,4 +53,9 @@ class CandidateRelation:
     readings: tuple[PairReading, ...] = ()
     """Every probe that sketches, in the order of the case."""
 
+    @property
+    def related(self) -> bool:
+        """Whether a reader of the opinions must bear in mind that the two are of one kind."""
+        return self.verdict == "derived" or self.relation == "identical"
+
     __pydantic_config__: ClassVar[Any] = STRICT

@@ -17,7 +17,10 @@ FLOATS = {
     "mxfp4": 2,
     "nf4": 4,
 }
-"""Significant bits, the leading one counted (IEEE 754; OCP Microscaling Formats 1.0 for the last ones)."""
+"""Significant bits, the leading one counted (IEEE 754; OCP Microscaling Formats 1.0 for fp8 and fp4).
+
+NF4 is no float but a table of 16 numbers; like an integer it counts by its width.
+"""
 
 
 def significant_bits(name: str) -> int:

@@ -145,8 +145,7 @@ def _told(opinion: Opinion, relations: Sequence[CandidateRelation], joint: Seque
 
 def _relative(label: str, pair: CandidateRelation) -> str:
     """The other one of a related pair; empty where the pair is not related, or another pair."""
-    related = pair.verdict == DERIVED or pair.relation == "identical"
-    if not related or label not in {pair.first, pair.second}:
+    if not pair.related or label not in {pair.first, pair.second}:
         return ""
     return pair.second if label == pair.first else pair.first
 

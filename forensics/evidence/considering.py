@@ -51,7 +51,7 @@ def considered(
     elif table is not None:
         left = omissions(table, readings, fused, reference.thresholds.fusion_families)
         fused = replace(fused, omissions=left)
-        strata = table.unrelated_strata([share.probe for share in fused.contributions])
+        strata = table.unrelated_strata(fused.probes)
     suspect = next((subject for subject in subjects if subject.role == "suspect"), None)
     examined = next((s for s in subjects if s.role != "suspect" and s.label == label), None)
     exact = [finding.exact for finding in own if finding.exact is not None]

@@ -44,6 +44,12 @@ class Fused:
     omissions: tuple[Omission, ...] = ()
     """Per fused probe, the weight without it."""
 
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """All that were fused, by name: those that cast a vote and those that share one."""
+        shares = [share for share in self.contributions if share.probe != INTERCEPT]
+        return tuple(sorted({probe for share in shares for probe in (share.probe, *share.instead_of)}))
+
 
 def choose(table: ReferenceTable, answered: Iterable[str], least_families: int) -> tuple[str, ...]:
     """The probes to fuse: of those that answered, the largest set still backed by enough families.
@@ -127,8 +133,7 @@ def omissions(
 
     Without the last anchor nothing is fused, and the omission says so.
     """
-    shares = [share for share in fused.contributions if share.probe != INTERCEPT]
-    used = sorted({probe for share in shares for probe in (share.probe, *share.instead_of)})
+    used = fused.probes
     found = []
     for left in used if len(used) > 1 else ():
         rest = fuse(table, {probe: readings[probe] for probe in used if probe != left}, least_families)

@@ -95,7 +95,7 @@ class ReferenceTable:
 
     def unrelated_strata(self, subset: Sequence[str]) -> tuple[tuple[str, int], ...]:
         """Kinds of unrelated pairs on which all of these probes gave a reading, with their numbers, by name."""
-        columns = [self.probes.index(probe) for probe in subset if probe in self.probes]
+        columns = [self.probes.index(probe) for probe in subset]
         kept = np.isfinite(self.readings[:, columns]).all(axis=1) & ~self.derived
         counts = Counter(name for name, keep in zip(self.strata, kept.tolist(), strict=True) if keep)
         return tuple(sorted(counts.items()))

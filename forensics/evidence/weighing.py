@@ -52,7 +52,6 @@ def weigh(
     """
     weighed = [weighed_alone(finding, reference) for finding in enter_exact(findings)]
     exact = combined(weighed, (*case.candidates, *case.controls))
-
     about = Circumstances(subjects=subjects, reference=reference, cried=cried)
     controls = tuple(opinion_on(label, weighed, about, exact.get(label), None) for label in case.controls)
     alarms = tuple(sorted(opinion.candidate for opinion in controls if opinion.verdict == "derived"))

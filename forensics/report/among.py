@@ -43,27 +43,22 @@ def tagged(dossier: Dossier, pair: CandidateRelation) -> str:
 def headline(dossier: Dossier) -> str:
     """One sentence: which pairs came out how, by tag, the related ones first; empty without pairs."""
     by_words: dict[str, list[str]] = {}
-    for pair in sorted(dossier.candidate_relations, key=lambda one: not is_related(one)):
+    for pair in sorted(dossier.candidate_relations, key=lambda one: not one.related):
         by_words.setdefault(words(pair), []).append(tagged(dossier, pair))
     told = "; ".join(f"{', '.join(some)}: {said[:1].lower()}{said[1:]}" for said, some in by_words.items())
     warning = f" {WARNING}" if any_related(dossier) else ""
     return f"{TITLE}. {told}.{warning}" if told else ""
 
 
-def is_related(pair: CandidateRelation) -> bool:
-    """Whether a reader of the opinions must bear in mind that the two are of one kind."""
-    return pair.verdict == "derived" or pair.relation == "identical"
-
-
 def any_related(dossier: Dossier) -> bool:
     """Whether any two candidates are related."""
-    return any(map(is_related, dossier.candidate_relations))
+    return any(pair.related for pair in dossier.candidate_relations)
 
 
 def shown(dossier: Dossier) -> list[CandidateRelation]:
     """The pairs that stand before the opinions: all, or the related ones where there are many."""
     pairs = list(dossier.candidate_relations)
-    return pairs if len(pairs) <= BEFORE_MOST else [pair for pair in pairs if is_related(pair)]
+    return pairs if len(pairs) <= BEFORE_MOST else [pair for pair in pairs if pair.related]
 
 
 def table_of(dossier: Dossier, *, tags_only: bool = False) -> Table:
