@@ -142,8 +142,8 @@ def tell(found: kept.Kept) -> None:
     print(text)
 
 
-def main() -> None:
-    """Makes, measures, writes."""
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -158,7 +158,12 @@ def main() -> None:
     parser.add_argument("--make-only", action="store_true", help="make the checkpoints and stop")
     parser.add_argument("--made", action="store_true", help="only cells that are there, none is made")
     parser.add_argument("--kept", action="store_true", help=f"judge the cells in {KEPT.name} anew, and stop")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Makes, measures, writes."""
+    given = arguments()
     if given.kept:
         tell(kept.load(KEPT))
         return

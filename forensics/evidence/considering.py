@@ -36,29 +36,14 @@ def considered(
     subjects, reference = about.subjects, about.reference
     own = sorted((finding for finding in findings if finding.candidate == label), key=lambda f: f.probe.id)
     known = [finding for finding in own if is_the_instrument(finding, reference)]
-    readings = {f.probe.id: f.outcome.value for f in known if isinstance(f.outcome, Measurement)}
-    table = reference.table
-    fused = None if table is None else fuse(table, readings, reference.thresholds.fusion_families)
-    population = "" if table is None or fused is None else named(reference.populations[table.population])
-    remarks = (
-        *facts.sketched(subjects, label),
-        *facts.glimpsed(subjects, label),
-        *_remarks(own, fused, reference),
-    )
-    strata: tuple[tuple[str, int], ...] = ()
-    if fused is None:
-        fused, population = _alone(own, reference)
-    elif table is not None:
-        left = omissions(table, readings, fused, reference.thresholds.fusion_families)
-        fused = replace(fused, omissions=left)
-        strata = table.unrelated_strata(fused.probes)
+    worth = _worth(own, known, reference)
     suspect = next((subject for subject in subjects if subject.role == "suspect"), None)
     examined = next((s for s in subjects if s.role != "suspect" and s.label == label), None)
     exact = [finding.exact for finding in own if finding.exact is not None]
     return Considered(
         candidate=label,
-        fused=fused,
-        voices=listen(known, table, reference.thresholds),
+        fused=worth.fused,
+        voices=listen(known, reference.table, reference.thresholds),
         signs=gathered(own, reference.thresholds),
         smallest_p=min((found.p for found in exact), default=None),
         combined_holm=None if pooled is None else pooled.p_holm,
@@ -70,10 +55,37 @@ def considered(
         derived_controls=about.alarms,
         unread_controls=sum(s.role == "control" and s.form == "unreadable" for s in subjects),
         withheld=withheld(suspect, examined, facts.coverage(suspect), about.cried),
-        population=population,
-        unrelated_strata=strata,
+        population=worth.population,
+        unrelated_strata=worth.unrelated_strata,
         same_build=same_build(suspect, examined),
+        remarks=(*facts.sketched(subjects, label), *facts.glimpsed(subjects, label), *worth.remarks),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Worth:
+    """The weight of the readings, of whom it is known, and what must be said beside it."""
+
+    fused: Fused | None
+    population: str
+    remarks: tuple[str, ...]
+    unrelated_strata: tuple[tuple[str, int], ...] = ()
+
+
+def _worth(own: Sequence[Finding], known: Sequence[Finding], reference: Reference) -> _Worth:
+    """The fusion of what is known, with its omissions; without one the best single calibration."""
+    readings = {f.probe.id: f.outcome.value for f in known if isinstance(f.outcome, Measurement)}
+    table, least = reference.table, reference.thresholds.fusion_families
+    fused = None if table is None else fuse(table, readings, least)
+    remarks = _remarks(own, fused, reference)
+    if table is None or fused is None:
+        alone, population = _alone(own, reference)
+        return _Worth(fused=alone, population=population, remarks=remarks)
+    return _Worth(
+        fused=replace(fused, omissions=omissions(table, readings, fused, least)),
+        population=named(reference.populations[table.population]),
         remarks=remarks,
+        unrelated_strata=table.unrelated_strata(fused.probes),
     )
 
 

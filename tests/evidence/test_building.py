@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import calibrate, weight_std_population
+from benchmarks import calibrate, voting, weight_std_population
 from forensics.calibrating.reference_file import edges_for, write
 from forensics.evidence.assessment import assess
 from forensics.evidence.library import assemble
@@ -80,8 +80,8 @@ def test_ten_families_are_refused() -> None:
 
 def test_files_are_never_fused() -> None:
     """Documents and tokenizers have no column in the table, whatever they read (decision 1, methods P10)."""
-    voting = {probe for members in calibrate.VOTES.values() for probe in members}
-    assert not {"tokenizer-diff", "repository-scan"} & voting
+    fused = {probe for members in voting.VOTES.values() for probe in members}
+    assert not {"tokenizer-diff", "repository-scan"} & fused
 
 
 def test_published_matrix_is_read_by_family_cell(tmp_path: Path) -> None:
