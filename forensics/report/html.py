@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from forensics.records import Dossier
-from forensics.report import among, numbers, relations, self_test, view
+from forensics.report import among, numbers, posterior, relations, self_test, view
 from forensics.report.chapters import Chapter, chapters
 from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
@@ -76,7 +76,7 @@ def _page(dossier: Dossier, record: bytes, *, screen: bool) -> str:
         "pictures": pictures(sections, view.tags(dossier)),
         "row_cap": row_cap([table for found in measured for table in found.tables]),
         "file_cap": max(20, min(view.ROWS, 4000 // max(1, len(dossier.subjects)))),
-        "posteriors": view.posteriors(dossier.opinions),
+        "posteriors": posterior.posteriors(dossier.opinions),
         "scale": _scale(dossier.environment.verbal_scale),
         "record_sha256": hashlib.sha256(record).hexdigest(),
         "record_size": len(record),

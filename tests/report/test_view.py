@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from forensics.report import view
+from forensics.report.posterior import posteriors
 from tests.report import example, instruments
 
 
 def test_one_candidate_follows_bayes_rule() -> None:
     """With one candidate, posterior odds are prior odds times the likelihood ratio."""
-    (half, tenth, _) = view.posteriors([example.opinion("a", 1.0)])
+    (half, tenth, _) = posteriors([example.opinion("a", 1.0)])
     assert half.columns[0].middle == pytest.approx(10 / 11)
     assert tenth.columns[0].middle == pytest.approx((10 / 9) / (1 + 10 / 9))
     assert half.columns[0].lower < half.columns[0].middle < half.columns[0].upper
@@ -18,9 +19,9 @@ def test_one_candidate_follows_bayes_rule() -> None:
 
 def test_candidates_share_the_prior_and_never_exceed_certainty() -> None:
     """Posteriors of all candidates sum to less than one, and a ratio of one leaves a lone prior as it was."""
-    table = view.posteriors([example.opinion(str(i), 1.1) for i in range(12)])
+    table = posteriors([example.opinion(str(i), 1.1) for i in range(12)])
     assert all(sum(after.middle for after in posterior.columns) < 1 for posterior in table)
-    unchanged = view.posteriors([example.opinion("a", None)])
+    unchanged = posteriors([example.opinion("a", None)])
     assert [posterior.columns[0].middle for posterior in unchanged] == pytest.approx([0.5, 0.1, 0.01])
 
 
