@@ -1,4 +1,4 @@
-"""What every rendering of a dossier needs arranged beforehand: groups, tags, sentences and the reader's arithmetic.
+"""What every rendering of a dossier needs arranged beforehand: groups, tags and sentences.
 
 Nothing here weighs evidence.
 """
