@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from forensics.evidence.phrases import groups_that_speak, reused_words
+from forensics.evidence.phrases import SPOKEN, groups_that_speak, reused_words
 from forensics.evidence.seen import Seen
 from forensics.readings import Abstention, Aspect, Group, Measurement, SignKind
 from forensics.records import Opinion, PropositionId, Standing
@@ -101,7 +101,9 @@ def partial_reuse(seen: Seen) -> Stand:
     shares = {g: _layer_share(seen, g) for g in (Group.MLP, Group.ATTENTION)}
     known = [share for share in shares.values() if share is not None]
     told = ", ".join(
-        f"{group.value} in {share:.0%} of its layers" for group, share in shares.items() if share is not None
+        f"{SPOKEN.get(group, group.value)} in {share:.0%} of its layers"
+        for group, share in shares.items()
+        if share is not None
     )
     if signs:
         return "open", signs
