@@ -73,22 +73,22 @@ def test_it_reads_as_python_does(name: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "'''" + "\\'''" * 240_000,
-        '"""\\' * 250_000,
-        "'" * 1_000_001,
-        "(" * 1_000_000,
-        "0_" * 500_000,
-        "1e" * 500_000,
-        "\\\n" * 500_000,
-        "\x00\ud800é\u2028" * 200_000,
-        "a,\n" * 300_000,
-        "f'{" * 300_000,
+        "'''" + "\\'''" * 60_000,
+        '"""\\' * 60_000,
+        "'" * 250_001,
+        "(" * 250_000,
+        "0_" * 125_000,
+        "1e" * 125_000,
+        "\\\n" * 125_000,
+        "\x00\ud800é\u2028" * 50_000,
+        "a,\n" * 75_000,
+        "f'{" * 75_000,
     ],
     ids=range(10),
 )
-def test_a_megabyte_of_hostile_text_costs_little(text: str) -> None:
+def test_a_quarter_megabyte_of_hostile_text_costs_little(text: str) -> None:
     """Text made to be slow takes time in proportion to its length and gives a bounded number of symbols."""
     begun = time.process_time()
     found = symbols(text)
-    assert time.process_time() - begun < 10.0
+    assert time.process_time() - begun < 5.0
     assert len(found) <= SYMBOLS
