@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from forensics import alignment as alignment
     from forensics import families as families
     from forensics import prompts as prompts
+    from forensics import winnowing as winnowing
     from forensics.checkpoint import Anchors as Anchors
     from forensics.checkpoint import Checkpoint as Checkpoint
     from forensics.checkpoint.leads import Lead as Lead
     from forensics.checkpoint.leads import leads_in as leads_in
+    from forensics.checkpoint.statements import statements_of as statements_of
+    from forensics.checkpoint.statements import telling_setting as telling_setting
     from forensics.checkpoint.tokenizer import token_hash as token_hash
     from forensics.errors import ForensicsError as ForensicsError
     from forensics.hookspecs import hookimpl as hookimpl
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "forensics.checkpoint": ("Anchors", "Checkpoint"),
     "forensics.checkpoint.leads": ("Lead", "leads_in"),
+    "forensics.checkpoint.statements": ("statements_of", "telling_setting"),
     "forensics.checkpoint.tokenizer": ("token_hash",),
     "forensics.errors": ("ForensicsError",),
     "forensics.hookspecs": ("hookimpl",),
@@ -63,7 +67,7 @@ _HOMES = {
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
-_ROOMS = ("activations", "alignment", "families", "prompts")
+_ROOMS = ("activations", "alignment", "families", "prompts", "winnowing")
 
 __all__ = [*_WHERE, *_ROOMS]  # noqa: PLE0604 - names, computed from the table above
 

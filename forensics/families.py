@@ -121,6 +121,8 @@ COMMON_LICENCES = frozenset(
 )
 """Chosen by so many that two models sharing one says nothing."""
 
+SHORTEST_NAME = 5
+"""Characters of a model's own name, which has a digit, hyphen or slash as well, before it is looked for."""
 SHINGLE = 5
 """Words per shingle."""
 LICENCE_CHARACTERS = 20_000
@@ -166,6 +168,16 @@ def _pattern(following: str) -> re.Pattern[bytes]:
 def families_named(text: str) -> frozenset[str]:
     """The families named in a short text."""
     return frozenset(family for family, _ in families_in(text))
+
+
+def telling_names(text: str) -> frozenset[str]:
+    """A model's name as given and its last part, in small letters, if telling enough to be looked for."""
+    whole = text.casefold().strip().rstrip("/")
+    return frozenset(
+        name
+        for name in (whole, whole.rsplit("/", 1)[-1])
+        if len(name) >= SHORTEST_NAME and re.search(r"[\d/-]", name)
+    )
 
 
 def licences_in(text: str) -> dict[str, float]:

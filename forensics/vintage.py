@@ -23,7 +23,7 @@ def _sources() -> Iterator[tuple[str, Path]]:
     home = Path(__file__).parent
     for path in sorted(home.rglob("*")):
         name = path.relative_to(home)
-        if path.suffix in {".py", ".json"} and name.parts[0] not in APART:
+        if path.suffix in {".py", ".json", ".npz"} and name.parts[0] not in APART:
             yield name.as_posix(), path
     plugins = importlib.util.find_spec("forensics.plugins")
     for folder in sorted(plugins.submodule_search_locations or ()) if plugins else ():

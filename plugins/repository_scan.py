@@ -55,7 +55,6 @@ COMMON_TAGS = frozenset(
 )
 NAMING = ("declared parent", "configured name", "own name")
 """Kinds of leads that give a model's name."""
-SHORTEST_NAME = 5  # and with a digit, hyphen or slash: then a candidate's own name is looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,22 +194,12 @@ class _Side:
         return cls(
             leads=found,
             files=files,
-            names=frozenset(name for text in own for name in _names(text)),
+            names=frozenset(name for text in own for name in families.telling_names(text)),
             families=families.families_named("\n".join([*own, *licences])),
             holders=frozenset(_holder(lead.key) for lead in found if lead.kind == "copyright line") - {""},
             width=width,
             omitted=omitted,
         )
-
-
-def _names(text: str) -> frozenset[str]:
-    """A model's name as given and its last part, in small letters, if telling enough to be looked for."""
-    whole = text.casefold().strip().rstrip("/")
-    return frozenset(
-        name
-        for name in (whole, whole.rsplit("/", 1)[-1])
-        if len(name) >= SHORTEST_NAME and re.search(r"[\d/-]", name)
-    )
 
 
 def _licence(lead: Lead) -> str:
@@ -233,7 +222,7 @@ def _judged(lead: Lead, candidate: _Side) -> tuple[str, bool]:
     family = f"names the candidate's family, {', '.join(sorted(named))}" if named else ""
     match lead.kind:
         case "declared parent" | "configured name" | "own name":
-            if _names(lead.text) & candidate.names:
+            if families.telling_names(lead.text) & candidate.names:
                 return "names the candidate", True
             return family, bool(family)
         case "licence" | "licence tag":

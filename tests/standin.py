@@ -56,10 +56,12 @@ class StandIn:
         texts: Iterable[TextFile] = (),
         label: str = "standin",
         config: Mapping[str, Any] | None = None,
+        stated: Mapping[str, str] | None = None,
     ) -> None:
         self.label = label
         self.architecture = architecture
         self.config = dict(config or {})
+        self.stated = dict(stated or {})
         self.tokenizer = tokenizer
         self.texts = tuple(texts)
         self._anchors = anchors

@@ -16,6 +16,7 @@ from forensics.checkpoint.folder import Listing
 from forensics.checkpoint.layout import Layout, bundled_layouts
 from forensics.checkpoint.place import read_small
 from forensics.checkpoint.plan import Plan, Planned, plan_for
+from forensics.checkpoint.statements import stated
 from forensics.checkpoint.stored import Stored, WeightFile
 from forensics.checkpoint.texts import read_texts
 from forensics.checkpoint.tokenizer import SIZE_LIMIT, token_hash
@@ -220,6 +221,11 @@ class Checkpoint:
         if self._texts is None:
             self._texts = read_texts(self.listing) if self.listing else ()
         return self._texts
+
+    @property
+    def stated(self) -> Mapping[str, str]:
+        """What the weight files say of their origin, as short text by key."""
+        return stated(self.files)
 
     def fill(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
         """Values for a module parameter of the *declared* architecture, whatever the file calls its tensors."""
