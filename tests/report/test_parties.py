@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import replace
 
 import pytest
 from pypdf import PdfReader
 
+from forensics.archive import decode, encode, settled
 from forensics.exhibits import COPY, Exhibit, Statement, copied_as
 from forensics.report import html_of, pdf_of, summary_table, summary_text, text_of
 from forensics.report.parties import NOT_WEIGHED, abreast, quoted, side_by_side
@@ -67,6 +69,13 @@ def test_a_case_without_documents_says_nothing_of_them() -> None:
         summary_text(example.dossier()),
     ):
         assert "parties put in" not in told
+
+
+def test_an_older_record_reads_as_one_without_documents() -> None:
+    """Records written before there were any still say what they said."""
+    raw = json.loads(encode(example.bare()))
+    del raw["exhibits"], raw["statements"]
+    assert decode(json.dumps(raw).encode()) == settled(example.bare())
 
 
 def test_documents_stand_apart_from_what_is_weighed() -> None:
