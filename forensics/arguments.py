@@ -13,8 +13,9 @@ Opens untrusted checkpoints without running anything in them, puts several indep
 each finding against how often unrelated models show the same, and writes a dossier (JSON, HTML, PDF)."""
 
 EXIT = """\
-exit status: 0 completed, whatever the verdict; 1 a rule of --policy fired; 2 something you can put right; 3 --strict
-and a probe failed or a plugin did not load; 70 a bug of ours; 130 interrupted."""
+exit status: 0 completed, whatever the verdict; 1 completed, and a rule of --policy fired or a check of `verify` failed;
+2 something you can put right; 3 --strict and a probe failed or a plugin did not load; 70 a bug of ours; 130
+interrupted."""
 
 PATHS = (
     "a folder or file of weights in any format that `forensics inspect` knows, an adapter, a hub id "
@@ -49,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     _explain(commands)
     _check(commands)
     _calibrate(commands)
+    _verify(commands)
+    _diff(commands)
     return top
 
 
@@ -101,6 +104,26 @@ def _choice(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _exhibits(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--exhibit", metavar="FILE", action="append", dest="exhibits", default=[], type=lambda text: ("exhibit", text),
+        help="a document of the parties (an accusation, a denial, a screenshot), copied beside the dossier and listed "
+        "there with its digest, never weighed; may be repeated",
+    )  # fmt: skip
+    command.add_argument(
+        "--exhibit-note", metavar="TEXT", action="append", dest="exhibits", type=lambda text: ("note", _named(text)),
+        help="what the --exhibit before it is",
+    )  # fmt: skip
+    for side, what in (
+        ("for", "that the suspect descends from a candidate"),
+        ("against", "that it does not"),
+    ):
+        command.add_argument(
+            f"--statement-{side}", metavar="FILE", action="append", default=[],
+            help=f"a text in which a party says {what}; quoted side by side with the other's, never weighed",
+        )  # fmt: skip
+
+
 def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "investigate",
@@ -141,6 +164,7 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="make twins of the first candidate that is read from weights, in memory (noise, re-ordered, rotated, "
         "rounded), and certify what every probe says of them; about as long again as reading it for each of 8 twins",
     )  # fmt: skip
+    _exhibits(command)
     _adapted(command)
     _hub(command)
     _choice(command)
@@ -272,6 +296,37 @@ def _calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )  # fmt: skip
     _hub(command)
     _shared(command)
+
+
+def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "verify",
+        help="check a finished case: its files, the copies of its record, and its subjects' files",
+        description="Checks SHA256SUMS, the record against its schema and canonical form, the copies of the record in "
+        "page and PDF, the parties' documents, and, where they are named, the subjects' files by hashing them again. "
+        "Prints one line for each check. It says whether files are what they were, not who made them.",
+        epilog=EXIT,
+    )
+    command.add_argument("dossier", metavar="DOSSIER", help="a case's folder, or a dossier.json")
+    command.add_argument(
+        "--subjects", nargs="+", metavar="PATH", default=[],
+        help="files of subjects of the record, found by their labels; LABEL=PATH where a path's name is not the label",
+    )  # fmt: skip
+    _adapted(command)
+    _hub(command)
+    _shared(command)
+
+
+def _diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "diff",
+        help="say what changed between two examinations, and why",
+        description="Compares two records: subjects, versions, parameters, calibrations, findings and opinions. Beside "
+        "each change in a finding or opinion stands what else differs that it may come from, or that nothing does.",
+    )
+    command.add_argument("before", metavar="A", help="a dossier.json")
+    command.add_argument("after", metavar="B", help="another one")
+    command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def request_of(given: argparse.Namespace, suspect: str) -> Request:
     """What the command line asks about this suspect; CaseError where it makes no sense."""
     from forensics.case import Remembering, Request
+    from forensics.filing import filed
     from forensics.naming import named
 
     prompts, no_cache = getattr(given, "prompts", ""), getattr(given, "no_cache", True)
@@ -36,6 +37,11 @@ def request_of(given: argparse.Namespace, suspect: str) -> Request:
         token_env=given.hub_token_env,
         remember=None if no_cache else Remembering(folder=given.cache_dir or "", trust=given.trust),
         calibrations=_brought(getattr(given, "calibration", [])),
+        filed=filed(
+            getattr(given, "exhibits", ()),
+            getattr(given, "statement_for", ()),
+            getattr(given, "statement_against", ()),
+        ),
         case_id=getattr(given, "case_id", "")[:200],
         only_bundled=given.only_bundled,
         generated_at=_generated_at(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from forensics.errors import CaseError, CheckpointError
+from forensics.exhibits import Exhibit, Statement
 
 Role: TypeAlias = Literal["suspect", "candidate", "control"]
 Trust: TypeAlias = Literal["unchanged", "mtime", "rehash"]
@@ -60,6 +61,15 @@ class Remembering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """What the parties put in, and the bytes of every document by the name of its copy (see `exhibits.copied_as`)."""
+
+    exhibits: tuple[Exhibit, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    copies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """Everything that decides what a dossier says, besides the checkpoints themselves."""
 
@@ -82,6 +92,8 @@ class Request:
     """Environment variable that holds a token for the hub that HF_ENDPOINT names; empty for none."""
     calibrations: tuple[Mapping[str, object], ...] = ()
     """Contents of calibration files that the examiner brings to this case (`forensics.calibrating.brought`)."""
+    filed: Filed = field(default_factory=Filed)
+    """Documents of the parties; they move no finding and no opinion."""
     case_id: str = ""
     only_bundled: bool = False
     generated_at: str | None = None

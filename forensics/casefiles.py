@@ -21,6 +21,7 @@ from typing import Any
 from forensics.archive import encode
 from forensics.case import Request
 from forensics.errors import CaseError, ReportError
+from forensics.exhibits import COPY, FOLDER
 from forensics.investigation import Investigated
 
 RECORD = "dossier.json"
@@ -41,6 +42,8 @@ def prepare(folder: Path, request: Request) -> None:
         for name in (RECORD, *RENDERED, SUMS, RUN):
             if (folder / name).is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
+        if (folder / FOLDER).is_symlink() or ((folder / FOLDER).exists() and not (folder / FOLDER).is_dir()):
+            raise NotADirectoryError(errno.ENOTDIR, f"{FOLDER} is no folder")
 
 
 @contextlib.contextmanager
@@ -69,24 +72,42 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_record(folder: Path, done: Investigated, request: Request) -> bytes:
-    """Writes the record and the run's notes, removing renderings of an older record; returns the record's bytes."""
+    """Writes the record, the parties' documents and the run's notes; returns the record's bytes.
+
+    Renderings and documents of an older record in this folder are removed.
+    """
     record = encode(done.dossier)
     for name in (*RENDERED, SUMS, RUN):
         (folder / name).unlink(missing_ok=True)
+    for old in copies(folder):
+        if old not in request.filed.copies:
+            (folder / old).unlink()
     write_whole(folder / RECORD, record)
+    for name, content in request.filed.copies.items():
+        (folder / FOLDER).mkdir(exist_ok=True)
+        write_whole(folder / name, content)
     write_whole(folder / RUN, _run_notes(done, request))
     write_sums(folder)
     return record
 
 
 def write_sums(folder: Path) -> None:
-    """SHA256SUMS over the record and its renderings, as `sha256sum -c` reads it."""
+    """SHA256SUMS over the record, its renderings and the parties' documents, as `sha256sum -c` reads it."""
     lines = [
         f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
-        for name in (RECORD, *RENDERED)
+        for name in (RECORD, *RENDERED, *copies(folder))
         if (folder / name).exists()
     ]
     write_whole(folder / SUMS, "".join(lines).encode())
+
+
+def copies(folder: Path) -> list[str]:
+    """Copies of the parties' documents in a case's folder, by their paths from there; other files are not ours."""
+    inside = folder / FOLDER
+    if inside.is_symlink() or not inside.is_dir():
+        return []
+    found = [p for p in inside.iterdir() if COPY.fullmatch(p.name) and p.is_file() and not p.is_symlink()]
+    return sorted(f"{FOLDER}/{path.name}" for path in found)
 
 
 def render(folder: Path, done: Investigated, record: bytes) -> list[str]:

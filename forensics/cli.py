@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from forensics.errors import ForensicsError, ReportError, StrictError
 from forensics.streams import open_streams, unwind_on_signals
 
 if TYPE_CHECKING:
-    from forensics.case import Request
+    from forensics.case import Named, Request
     from forensics.policy import Judged
     from forensics.records import Dossier, Problem
 
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "explain": explain,
         "check": check,
         "calibrate": calibrate,
+        "verify": verify,
+        "diff": diff,
     }
     try:
         return commands[given.command](given)
@@ -74,6 +76,13 @@ def _visible(text: str) -> str:
     return display(" ".join(text.split()))
 
 
+def _visible_line(text: str) -> str:
+    """Hostile text on one line, its spaces kept."""
+    from forensics.report.display import display
+
+    return display(text)
+
+
 def _print(text: str) -> None:
     """Text on stdout whatever the locale's encoding can show."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -82,10 +91,14 @@ def _print(text: str) -> None:
 
 def _asked(given: argparse.Namespace, suspect: str) -> Request:
     request = request_of(given, suspect)
-    for subject, _ in request.subjects():
+    _note_hubs(subject for subject, _ in request.subjects())
+    return request
+
+
+def _note_hubs(subjects: Iterable[Named]) -> None:
+    for subject in subjects:
         if subject.hub:
             _say(f"note: {_visible(subject.hub)} is no path here; the hub is asked for it")
-    return request
 
 
 def investigate(given: argparse.Namespace) -> int:
@@ -253,9 +266,7 @@ def inspect(given: argparse.Namespace) -> int:
 
 def _lines(text: str) -> str:
     """Several lines, each without control characters."""
-    from forensics.report.display import display
-
-    return "\n".join(display(line) for line in text.split("\n"))
+    return "\n".join(_visible_line(line) for line in text.split("\n"))
 
 
 def sketch(given: argparse.Namespace) -> int:
@@ -284,6 +295,34 @@ def calibrate(given: argparse.Namespace) -> int:
         lines = calibrated(given, registry, watch, lambda line: _say(_visible(line)))
     for line in lines:
         _print(_visible(line))
+    return 0
+
+
+def verify(given: argparse.Namespace) -> int:
+    """Checks a finished case; 1 where a check failed."""
+    from forensics.naming import named
+    from forensics.progress import Watching
+    from forensics.verifying.command import verified
+
+    _note_hubs(named(text) for text in given.subjects)
+    with Watching() as watch:
+        checks = verified(given, watch)
+    for check in checks:
+        _print(_visible_line(check.line()))
+    return 1 if any(check.standing == "FAILED" for check in checks) else 0
+
+
+def diff(given: argparse.Namespace) -> int:
+    """Says what changed between two records."""
+    import json
+
+    from forensics.archive import decode
+    from forensics.differences import as_json, differences
+    from forensics.report import differences_text
+
+    before, after = (decode(record_at(Path(path))) for path in (given.before, given.after))
+    found = differences(before, after)
+    _print(json.dumps(as_json(found), indent=1) if given.json else differences_text(found).rstrip("\n"))
     return 0
 
 

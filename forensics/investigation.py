@@ -183,6 +183,8 @@ def _dossier(
         candidate_relations=weighed.candidate_relations,
         problems=(*_problems(registry, found.reads), *found.noted),
         certificates=found.certificates,
+        exhibits=request.filed.exhibits,
+        statements=request.filed.statements,
         environment=_environment(registry, weighed),
     )
 

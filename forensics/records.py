@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from forensics.candidate_relations import CandidateRelation, PairReading
 from forensics.certificates import Certificate
+from forensics.exhibits import Exhibit, Statement
 from forensics.opinions import (
     Condition,
     Contribution,
@@ -28,9 +29,9 @@ from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
     "Architecture", "CandidateRelation", "Case", "Certificate", "Condition", "Contribution", "Direction", "Dossier",
-    "Environment", "FileSeen", "Finding", "JointFinding", "Omission", "Opinion", "Origin", "PairReading", "Population",
-    "ProbeUsed", "Problem", "Proposition", "PropositionId", "Relation", "Standing", "Subject", "Tool", "Toward",
-    "Unexamined", "Verdict", "Weight",
+    "Environment", "Exhibit", "FileSeen", "Finding", "JointFinding", "Omission", "Opinion", "Origin", "PairReading",
+    "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId", "Relation", "Standing", "Statement",
+    "Subject", "Tool", "Toward", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
 
@@ -199,6 +200,10 @@ class Dossier:
     problems: tuple[Problem, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     """Self-tests of this case; none without `--self-test`."""
+    exhibits: tuple[Exhibit, ...] = ()
+    """Documents that the parties put in, in the order given; never weighed."""
+    statements: tuple[Statement, ...] = ()
+    """The parties' own words, those for the claim first; never weighed."""
     environment: Environment
 
     __pydantic_config__: ClassVar[Any] = STRICT

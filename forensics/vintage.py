@@ -13,7 +13,10 @@ from pathlib import Path
 
 from forensics.records import Origin
 
-APART = ("calibrating", "evidence", "plugins", "report", "templates", "testing")
+APART = (
+    "calibrating", "differences.py", "evidence", "exhibits.py", "filing.py", "plugins", "report", "templates",
+    "testing", "verifying",
+)  # fmt: skip
 """Rooms that take no part in a sketch; a plugin's own digest stands in its origin."""
 LIBRARIES = ("gguf", "numpy", "scipy", "scikit-learn", "tokenizers", "torch", "transformers")
 

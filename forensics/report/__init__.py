@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from forensics.report.changes import differences_text as differences_text
     from forensics.report.explaining import explanation as explanation
     from forensics.report.html import html_of as html_of
     from forensics.report.pdf import Rendered as Rendered
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from forensics.report.terminal import text_of as text_of
 
 _HOMES = {
+    "differences_text": "forensics.report.changes",
     "explanation": "forensics.report.explaining",
     "html_of": "forensics.report.html",
     "pdf_of": "forensics.report.pdf",
@@ -24,7 +26,16 @@ _HOMES = {
     "summary_text": "forensics.report.terminal",
 }
 
-__all__ = ["Rendered", "explanation", "html_of", "pdf_of", "summary_table", "summary_text", "text_of"]
+__all__ = [
+    "Rendered",
+    "differences_text",
+    "explanation",
+    "html_of",
+    "pdf_of",
+    "summary_table",
+    "summary_text",
+    "text_of",
+]
 
 
 def __getattr__(name: str) -> Any:

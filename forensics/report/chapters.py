@@ -32,10 +32,17 @@ TITLES = (
 )
 
 
+PARTIES = ("parties", "What the parties put in")
+
+
 def chapters(dossier: Dossier, sections: Sequence[ProbeSection]) -> tuple[Chapter, ...]:
-    """Every chapter in order; each instrument is a section of the findings, each checkpoint one of the items."""
+    """Every chapter in order; each instrument is a section of the findings, each checkpoint one of the items.
+
+    The parties' documents stand last and apart, and only where there are any.
+    """
+    put_in = (PARTIES,) if dossier.exhibits or dossier.statements else ()
     made: list[Chapter] = []
-    for i, (key, title) in enumerate(TITLES, 1):
+    for i, (key, title) in enumerate((*TITLES, *put_in), 1):
         made.append(Chapter(key=key, number=str(i), title=title))
         inner = {
             "findings": [

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from forensics.records import Dossier
-from forensics.report import among, numbers, posterior, relations, self_test, view
+from forensics.report import among, numbers, parties, posterior, relations, self_test, view
 from forensics.report.chapters import Chapter, chapters
 from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 WIDTHS = "".join(f".w{share} {{ width: {share}%; }}\n" for share in range(1, 101))
 """Classes for widths in per cent: the page's content policy allows no style attribute."""
+
+OFFERED = '<a download="dossier.json" href="data:application/json;base64,'
+"""How the page offers its record for saving: once, and nothing else in this way."""
 
 EMBED_LIMIT = 8_000_000
 """Bytes of record up to which the page offers it for saving."""
@@ -80,7 +83,9 @@ def _page(dossier: Dossier, record: bytes, *, screen: bool) -> str:
         "scale": _scale(dossier.environment.verbal_scale),
         "record_sha256": hashlib.sha256(record).hexdigest(),
         "record_size": len(record),
+        "offered": Markup(OFFERED),  # noqa: S704 - our own words
         "record_base64": Markup(base64.b64encode(record).decode()) if offer else None,  # noqa: S704 - base64 only
+        "screen": screen,
         "css": Markup(css),  # noqa: S704 - our own file
         "css_sha256": Markup(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()),  # noqa: S704
     }
@@ -103,6 +108,7 @@ def _environment() -> Environment:
     environment.globals.update(
         among=among,
         numbers=numbers,
+        parties=parties,
         view=view,
         relations=relations,
         self_test=self_test,

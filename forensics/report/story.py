@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
 from forensics.records import Dossier, Finding, Opinion, Proposition, Subject
-from forensics.report import among, numbers, relations, self_test, view
+from forensics.report import among, numbers, parties, relations, self_test, view
 from forensics.report.grids import grid, row_cap
 from forensics.report.plain import Writer
 
@@ -38,6 +38,7 @@ def tell(dossier: Dossier, writer: Writer) -> None:
     for limit in LIMITS:
         writer.item(limit)
     _closing(dossier, writer)
+    parties.tell(dossier, writer)
 
 
 def _cover(dossier: Dossier, writer: Writer) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forensics.records import Dossier, Opinion
-from forensics.report import among, relations, view
+from forensics.report import among, parties, relations, view
 from forensics.report.display import display
 from forensics.report.plain import Writer, plain
 from forensics.report.self_test import headlines
@@ -28,7 +28,6 @@ def summary_table(dossier: Dossier) -> Table:
 
     title = "\n".join(plain(line) for line in (view.question(dossier), among.headline(dossier)) if line)
     table = Table(title=Text(title), title_justify="left", show_lines=True)
-    table.caption = Text(plain("\n".join(headlines(dossier)))) if dossier.certificates else None
     table.add_column("", no_wrap=True)
     table.add_column("Compared with", overflow="fold", max_width=40)
     table.add_column("Opinion", overflow="fold")
@@ -45,8 +44,10 @@ def summary_table(dossier: Dossier) -> Table:
             Text(ratio),
             Text("\n".join([plain(line) for line in _words(opinion)] + view.glimpses(dossier, opinion))),
         )
-    if relations.together(dossier):
-        table.caption = Text("\n".join(plain(said) for said in relations.together(dossier)))
+    told = [f"{label}: {line}" for label, line in parties.lines(dossier)]
+    below = [*headlines(dossier), *relations.together(dossier), *told]
+    if below:
+        table.caption = Text("\n".join(plain(said) for said in below))
         table.caption_justify = "left"
     return table
 
@@ -86,6 +87,7 @@ def summary_text(dossier: Dossier) -> str:
     for line in headlines(dossier):
         writer.gap()
         writer.item(line, bullet="")
+    parties.summarise(dossier, writer)
     if not dossier.opinions:
         writer.paragraph("The record holds no opinion.")
     return writer.text()

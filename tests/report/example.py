@@ -17,6 +17,7 @@ from forensics.records import (
     Contribution,
     Dossier,
     Environment,
+    Exhibit,
     FileSeen,
     Opinion,
     PairReading,
@@ -24,6 +25,7 @@ from forensics.records import (
     Problem,
     Proposition,
     Standing,
+    Statement,
     Subject,
     Tool,
     Unexamined,
@@ -347,7 +349,35 @@ def hostile() -> Dossier:
         opinions=opinions,
         subjects=subjects,
         problems=problems,
+        exhibits=tuple(
+            Exhibit(name=text, note=nuisance, size=-1, sha256=text, media_type=HOSTILE[0]) for text in HOSTILE
+        ),
+        statements=tuple(
+            Statement(
+                side=side, name=HOSTILE[8], size=3, sha256=digest(side), text="\n".join(HOSTILE), omitted=7
+            )
+            for side in ("for", "against", "against")
+        ),
     )
+
+
+def contested() -> Dossier:
+    """Two exhibits and both parties' statements, the second twice."""
+    return replace(
+        dossier(),
+        exhibits=(
+            Exhibit(name="accusation.pdf", note="first published on 3 October", size=48_211,
+                    sha256=digest("accusation"), media_type="application/pdf"),
+            Exhibit(name="screen shot 2.html", note="", size=912, sha256=digest("shot"), media_type="text/html"),
+        ),
+        statements=(
+            Statement(side="for", name="claim.txt", size=70, sha256=digest("claim"),
+                      text="The curves of the two models agree.\n\nNobody else has them."),
+            Statement(side="against", name="denial.txt", size=9000, sha256=digest("denial"),
+                      text="We trained from scratch.", omitted=8976),
+            Statement(side="against", name="reply.txt", size=24, sha256=digest("reply"), text="See our loss curves."),
+        ),
+    )  # fmt: skip
 
 
 def long_tables() -> Dossier:

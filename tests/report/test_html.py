@@ -140,7 +140,9 @@ def test_a_strangers_text_creates_no_element(hostile: Page) -> None:
         if tag == "img":
             assert (attributes["src"] or "").startswith("data:image/svg+xml;base64,")
         if tag == "a":
-            assert (attributes["href"] or "").startswith(("#", "data:application/json;base64,"))
+            href = attributes["href"] or ""
+            copied = re.fullmatch(r"exhibits/[0-9a-f]{16}(-[A-Za-z0-9-]+)?\.[a-z0-9]+", href)
+            assert copied or href.startswith(("#", "data:application/json;base64,"))
 
 
 def test_a_strangers_text_is_shown_as_written(hostile: Page) -> None:
