@@ -111,7 +111,8 @@ def emit(
     Lines of SHA256SUMS for these files are renewed where there is one; all others are left as they stand, so that a
     changed record does not become a sound one.
     """
-    written, refusals = [], []
+    written: list[Path] = []
+    refusals: list[ReportError] = []
     for form in dict.fromkeys(formats):
         try:
             content = emitted(form, record, pedigree_from)

@@ -31,7 +31,8 @@ SAID = {
 
 def declarations(emission: Emission, compared: Sequence[Compared]) -> dict[str, Any]:
     """Claims and evidence, in the order of the record."""
-    claims, evidence = [], []
+    claims: list[dict[str, Any]] = []
+    evidence: list[dict[str, Any]] = []
     for one in compared:
         weighed = list(_weighed(emission, one))
         whole = _opinion(emission, one)

@@ -21,13 +21,22 @@ from forensics.emitting.predicate import (
     plain,
 )
 from forensics.errors import ReportError
-from forensics.records import Subject
+from forensics.readings import Exact
+from forensics.records import Opinion, Subject
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 
 
 def document(emission: Emission) -> bytes:
-    """The statement; ReportError where no weight file of the suspect was hashed, since it would be about nothing."""
+    """The statement; ReportError where this case hashed no weight file of the suspect: it would be about nothing.
+
+    The digests in a sketch are the word of whoever made it, and nobody may have a statement made about others' files.
+    """
+    if emission.suspect.form == "sketch":
+        raise ReportError(
+            "the suspect was a sketch, and an in-toto statement is about weights that this case has read",
+            "emit it of a case about the checkpoint itself",
+        )
     examined = _weights(emission.suspect)
     if not examined:
         raise ReportError(
@@ -56,21 +65,28 @@ def _model(subject: Subject) -> Model:
     )
 
 
+def _ratio(said: Opinion) -> LikelihoodRatio | None:
+    if said.log10_lr is None:
+        return None
+    return LikelihoodRatio(
+        log10_lr=said.log10_lr, lower=said.lower, upper=said.upper, cap=said.cap, population=said.population,
+        cllr=said.cllr, words=said.band,
+    )  # fmt: skip
+
+
+def _exact(found: Exact | None) -> ExactTest | None:
+    if found is None:
+        return None
+    return ExactTest(
+        p=found.p, p_holm=found.p_holm, null_hypothesis=found.null_hypothesis, method=found.method
+    )
+
+
 def _finding(compared: Compared) -> Finding:
-    said, ratio, exact = compared.opinion, None, None
-    if said.log10_lr is not None:
-        ratio = LikelihoodRatio(
-            log10_lr=said.log10_lr, lower=said.lower, upper=said.upper, cap=said.cap, population=said.population,
-            cllr=said.cllr, words=said.band,
-        )  # fmt: skip
-    if said.exact is not None:
-        exact = ExactTest(
-            p=said.exact.p, p_holm=said.exact.p_holm, null_hypothesis=said.exact.null_hypothesis,
-            method=said.exact.method,
-        )  # fmt: skip
+    said = compared.opinion
     return Finding(
         model=_model(compared.subject), verdict=said.verdict, relation=said.relation, direction=said.direction,
-        likelihood_ratio=ratio, exact_test=exact, coverage=said.coverage, because=said.because,
+        likelihood_ratio=_ratio(said), exact_test=_exact(said.exact), coverage=said.coverage, because=said.because,
         not_meaning=said.not_meaning,
     )  # fmt: skip
 

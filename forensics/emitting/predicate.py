@@ -51,7 +51,7 @@ class Model:
     label: str
     """As given to the tool; it proves nothing about where the files are from."""
     form: Literal["checkpoint", "merged", "first-look", "sketch", "unreadable"]
-    """Anything but `checkpoint` means that less than the files of one checkpoint was examined, or more."""
+    """Of a `sketch` the digests are its maker's word; `merged` is an adapter with a base that the examiner named."""
     files_digest: str
     """SHA-256 over the raw digests of all files in the order of their names; empty where not all were hashed."""
     commit: str

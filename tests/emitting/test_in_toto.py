@@ -100,6 +100,14 @@ def test_subjects_are_the_weights_that_were_examined() -> None:
     assert made["predicate"]["suspect"]["weights"] == made["subject"]
 
 
+def test_a_sketchs_word_is_not_stated() -> None:
+    """The digests in a sketch are claims, so no statement about these files is made of it."""
+    whole = example.dossier()
+    sketched = replace(whole, subjects=(replace(whole.subjects[0], form="sketch"), *whole.subjects[1:]))
+    with pytest.raises(ReportError, match="the suspect was a sketch"):
+        emitted("in-toto", record(sketched))
+
+
 def test_a_statement_about_nothing_is_refused() -> None:
     """Without a digest of weights there is a pointed error and no statement."""
     with pytest.raises(ReportError, match="names the suspect's weights by digest"):
