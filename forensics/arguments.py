@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from importlib import metadata
 
+from forensics.emitting import FORMATS
+
 DESCRIPTION = """\
 Model lineage forensics: do a suspect model's weights descend from any of the candidates'?
 
@@ -28,6 +30,17 @@ def _named(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty")
     return text
+
+
+def _bound(text: str) -> float:
+    """A log10 likelihood ratio that a user sets as a bound."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 1000.0:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no log10 likelihood ratio of at least 0")
+    return value
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,6 +137,18 @@ def _exhibits(command: argparse.ArgumentParser) -> None:
         )  # fmt: skip
 
 
+def _emitting(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--emit", metavar="FORMAT", action="append", choices=tuple(FORMATS), default=[],
+        help=f"write the findings for other programs too: {', '.join(FORMATS)} (docs/emitting.md); may be repeated",
+    )  # fmt: skip
+    command.add_argument(
+        "--pedigree-from", metavar="LOG10", type=_bound,
+        help="let the bill of materials and the model card assert descent where the lower end of a fused log10 "
+        "likelihood ratio is at least this (default: they never do)",
+    )  # fmt: skip
+
+
 def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "investigate",
@@ -165,6 +190,7 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "rounded), and certify what every probe says of them; about as long again as reading it for each of 8 twins",
     )  # fmt: skip
     _exhibits(command)
+    _emitting(command)
     _adapted(command)
     _hub(command)
     _choice(command)
@@ -185,13 +211,15 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     command = commands.add_parser(
         "report",
         help="render a dossier again, without any checkpoint",
-        description="Renders a dossier.json again. HTML and PDF go beside it unless -o says otherwise, text to stdout.",
+        description="Renders a dossier.json again. HTML and PDF go beside it unless -o says otherwise, text to stdout; "
+        "what --emit names goes beside it.",
     )
     command.add_argument("dossier", metavar="DOSSIER", help="a dossier.json")
     command.add_argument(
-        "--to", choices=("pdf", "html", "text"), default="text", help="form (default: %(default)s)"
+        "--to", choices=("pdf", "html", "text"), help="form (default: text, or none with --emit)"
     )
     command.add_argument("-o", "--out", metavar="FILE", help="where to write")
+    _emitting(command)
 
 
 def _probes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

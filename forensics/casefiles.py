@@ -13,19 +13,21 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from forensics.archive import encode
 from forensics.case import Request
+from forensics.emitting import FORMATS, emitted
 from forensics.errors import CaseError, ReportError
 from forensics.exhibits import COPY, FOLDER
 from forensics.investigation import Investigated
 
 RECORD = "dossier.json"
 RENDERED = ("dossier.html", "dossier.pdf")
+EMITTED = tuple(FORMATS.values())
 SUMS = "SHA256SUMS"
 RUN = "run.json"
 
@@ -39,7 +41,7 @@ def prepare(folder: Path, request: Request) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / ".writable", b"")
         (folder / ".writable").unlink()
-        for name in (RECORD, *RENDERED, SUMS, RUN):
+        for name in (RECORD, *RENDERED, *EMITTED, SUMS, RUN):
             if (folder / name).is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
         if (folder / FOLDER).is_symlink() or ((folder / FOLDER).exists() and not (folder / FOLDER).is_dir()):
@@ -77,7 +79,7 @@ def write_record(folder: Path, done: Investigated, request: Request) -> bytes:
     Renderings and documents of an older record in this folder are removed.
     """
     record = encode(done.dossier)
-    for name in (*RENDERED, SUMS, RUN):
+    for name in (*RENDERED, *EMITTED, SUMS, RUN):
         (folder / name).unlink(missing_ok=True)
     for old in copies(folder):
         if old not in request.filed.copies:
@@ -92,10 +94,10 @@ def write_record(folder: Path, done: Investigated, request: Request) -> bytes:
 
 
 def write_sums(folder: Path) -> None:
-    """SHA256SUMS over the record, its renderings and the parties' documents, as `sha256sum -c` reads it."""
+    """SHA256SUMS over the record, its renderings, what was emitted and the parties' documents, for `sha256sum -c`."""
     lines = [
         f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
-        for name in (RECORD, *RENDERED, *copies(folder))
+        for name in (RECORD, *RENDERED, *EMITTED, *copies(folder))
         if (folder / name).exists()
     ]
     write_whole(folder / SUMS, "".join(lines).encode())
@@ -120,6 +122,34 @@ def render(folder: Path, done: Investigated, record: bytes) -> list[str]:
     write_whole(folder / RENDERED[1], rendered.pdf)
     write_sums(folder)
     return [*(f"refused while rendering: {url}" for url in rendered.refused), *rendered.warnings]
+
+
+def emit(
+    folder: Path, record: bytes, formats: Sequence[str], pedigree_from: float | None, *, stem: str = ""
+) -> tuple[list[Path], list[ReportError]]:
+    """Writes the record in other formats, each file's name after `stem`; returns the files, and what could not be made.
+
+    Lines of SHA256SUMS for these files are renewed where there is one; all others are left as they stand, so that a
+    changed record does not become a sound one.
+    """
+    written: list[Path] = []
+    refusals: list[ReportError] = []
+    for form in dict.fromkeys(formats):
+        try:
+            content = emitted(form, record, pedigree_from)
+        except ReportError as error:
+            refusals.append(error)
+            continue
+        written.append(folder / f"{stem}{FORMATS[form]}")
+        write_whole(written[-1], content)
+    sums = folder / SUMS
+    if written and sums.is_file():
+        names = {os.fsencode(path.name) for path in written}
+        kept = [line for line in sums.read_bytes().splitlines() if line[66:] not in names]
+        digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in written]
+        made = [b"%b  %b" % (d.encode(), os.fsencode(p.name)) for d, p in zip(digests, written, strict=True)]
+        write_whole(sums, b"".join(line + b"\n" for line in (*kept, *made)))
+    return written, refusals
 
 
 def _run_notes(done: Investigated, request: Request) -> bytes:

@@ -103,11 +103,12 @@ def _note_hubs(subjects: Iterable[Named]) -> None:
 
 def investigate(given: argparse.Namespace) -> int:
     """Runs a case, writes its files, prints the opinions."""
-    from forensics import casefiles, investigation
+    from forensics import casefiles, emitting, investigation
     from forensics.policy import judged, read_policy
     from forensics.progress import Watching
     from forensics.registry import Registry
 
+    emitting.require_sense(given.emit, given.pedigree_from, quick=given.quick)
     request = _asked(given, given.suspect).checked()
     policy = read_policy(Path(given.policy)) if given.policy else None
     folder = Path(given.out)
@@ -126,11 +127,14 @@ def investigate(given: argparse.Namespace) -> int:
         )
     _tell_fetched(done.fetched)
     with casefiles.writing(folder):
+        _, refusals = casefiles.emit(folder, record, given.emit, given.pedigree_from)
         warnings = casefiles.render(folder, done, record)
     for warning in warnings:
         _say(f"warning: {_visible(warning)}")
     if not given.json:
         _print(f"dossier: {folder / 'dossier.pdf'}")
+    for refusal in refusals:
+        raise refusal
     found = judged(policy, done.dossier) if policy else ()
     _tell_policy(found, _say)
     if given.strict:
@@ -223,7 +227,11 @@ def report(given: argparse.Namespace) -> int:
     source = Path(given.dossier)
     record = record_at(source)
     dossier = decode(record)
-    if given.to == "text":
+    if given.emit or given.pedigree_from is not None:
+        _emit_beside(given, source, record)
+        if given.to is None:
+            return 0
+    if given.to in {None, "text"}:
         content = text_of(dossier).encode()
         if not given.out:
             _print(content.decode().rstrip("\n"))
@@ -237,6 +245,25 @@ def report(given: argparse.Namespace) -> int:
         raise ReportError(f"cannot write {out}: {error.strerror}", "name another file with -o") from None
     _print(str(out))
     return 0
+
+
+def _emit_beside(given: argparse.Namespace, source: Path, record: bytes) -> None:
+    """Writes what `--emit` asks for beside the dossier."""
+    from forensics import casefiles, emitting
+
+    emitting.require_sense(given.emit, given.pedigree_from)
+    if given.out and given.to is None:
+        raise ReportError(
+            "-o names the file of --to, and --emit writes beside the dossier",
+            "give --to as well, or leave -o out",
+        )
+    stem = "" if source.name == casefiles.RECORD else f"{source.stem}."
+    with casefiles.writing(source.parent):
+        written, refusals = casefiles.emit(source.parent, record, given.emit, given.pedigree_from, stem=stem)
+    for path in written:
+        _print(_visible(str(path)))
+    for refusal in refusals:
+        raise refusal
 
 
 def probes(given: argparse.Namespace) -> int:
