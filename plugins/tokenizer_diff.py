@@ -92,7 +92,7 @@ class TokenizerDiff(SketchProbe):
             summary=(
                 f"Vocabularies: {kind.value}. They share {found.shared:,} of {found.ours:,} and {found.theirs:,} "
                 f"tokens, {100 * found.same_ids / max(1, found.shared):.0f} % of these under the same id; the first "
-                f"{found.prefix:,} were learned in the same order. This is evidence of tokenizer reuse only, not "
+                f"{found.prefix:,} stand in the same order. This is evidence of tokenizer reuse only, not "
                 "about weights."
             ),
             facts=facts,

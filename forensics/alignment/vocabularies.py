@@ -87,6 +87,17 @@ def hashed(many: Iterable[Sequence[bytes]]) -> Hashes:
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
+def _hashed_one_by_one(tokens: Iterable[bytes]) -> Hashes:
+    """`hashed` of lists of one byte string each, for a great many short ones: a third faster."""
+    blake2b, short = hashlib.blake2b, [length.to_bytes(8, "little") for length in range(256)]
+    digests = [
+        blake2b((short[n] if n < 256 else n.to_bytes(8, "little")) + token, digest_size=8).digest()
+        for token in tokens
+        for n in (len(token),)
+    ]
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+
+
 def vocabulary_of(
     tokens: Mapping[bytes, int], merges: Iterable[tuple[bytes, bytes]], special: Mapping[str, int]
 ) -> Vocabulary:
@@ -94,7 +105,9 @@ def vocabulary_of(
 
     Merges of tokens that the vocabulary does not know are left out.
     """
-    by_id = sorted(tokens.items(), key=itemgetter(1, 0))
+    by_id = sorted(tokens.items(), key=itemgetter(1))
+    if len(set(tokens.values())) < len(by_id):
+        by_id.sort(key=itemgetter(1, 0))  # ids that repeat leave no order to the file
     place = {token: at for at, (token, _) in enumerate(by_id)}
     cuts: dict[int, int] = {}
     for left, right in merges:
@@ -105,7 +118,7 @@ def vocabulary_of(
     apart[[place[token] for token in _spelt(tokens, special)]] = True
     listed = sorted(special.items(), key=itemgetter(1, 0))[:SPECIALS]
     return Vocabulary(
-        tokens=hashed((token,) for token, _ in by_id),
+        tokens=_hashed_one_by_one(token for token, _ in by_id),
         ids=np.array([number for _, number in by_id], np.int64),
         apart=apart,
         learned=np.array(list(cuts), np.int64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass
 from functools import cache
 
@@ -187,13 +188,17 @@ def _in_place(dense: Places) -> int:
 
 
 def _tau(dense: Places, sample: int, rng: np.random.Generator) -> tuple[float | None, int]:
-    """1 − 4 · inversions / n(n − 1) over all or a sample, and n; the cost grows with n²."""
+    """1 − 4 · inversions / n(n − 1) over all or a sample, and n."""
     if len(dense) > sample:
         dense = dense[np.sort(rng.choice(len(dense), sample, replace=False))]
     n = len(dense)
     if n < FEWEST:
         return None, n
-    inversions = sum(int((dense[i] > dense[i + 1 :]).sum()) for i in range(n - 1))
+    inversions, before = 0, list[int]()
+    for rank in dense.tolist():
+        at = bisect(before, rank)
+        inversions += len(before) - at
+        before.insert(at, rank)
     return 1 - 4 * inversions / (n * (n - 1)), n
 
 

@@ -198,3 +198,10 @@ def test_parts_that_do_not_fit_are_refused() -> None:
 def test_the_hash_knows_where_parts_end() -> None:
     """(ab, c) is not (a, bc), and nothing is not an empty part."""
     assert len(set(hashed([(b"ab", b"c"), (b"a", b"bc"), (b"abc",), (b"",), ()]).tolist())) == 5
+
+
+def test_tokens_are_hashed_like_lists_of_one() -> None:
+    """The quick way for short tokens gives the same hashes, for long ones too."""
+    tokens = [b"", b"a", b"a" * 255, b"a" * 256, b"a" * 70_000]
+    found = vocabulary_of({token: i for i, token in enumerate(tokens)}, [], {})
+    assert found.tokens.tolist() == hashed((token,) for token in tokens).tolist()
