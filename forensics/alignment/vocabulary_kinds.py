@@ -1,7 +1,7 @@
 """One word for how two vocabularies stand to each other, by rules on what they share and in which order.
 
-Measured on real vocabularies and on trained ones (`benchmarks/tokenizers.py`, docs/methods.md): vocabularies learned
-apart share up to 94 % of the smaller one's tokens, but never begin with the same tokens in the same order.
+Measured on real vocabularies (`benchmarks/tokenizers.py`, docs/methods.md): those learned apart share up to 94 % of the
+smaller one's tokens, but do not begin with the same tokens in the same order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ALL_BUT_A_FEW = 0.99
 MOST = 0.9
 """Share above which tokens stand in order, ids are kept, or a vocabulary is an edited copy."""
 BEGINNING = 512
-"""First tokens in their places that make a common ancestor; learned apart, at most 170 are (docs/methods.md)."""
+"""First tokens in their places that make a common ancestor; real ones learned apart reach 27 (docs/methods.md)."""
 SAME_TEXT = 0.15
 """Share of the smaller vocabulary from which on two were learned from text in the same languages."""
 
