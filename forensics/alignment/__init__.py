@@ -95,8 +95,12 @@ from forensics.alignment.responses import Responses, keys_told_apart
 from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
 from forensics.alignment.subspaces import head_subspaces
+from forensics.alignment.texts import pieces_alike
 from forensics.alignment.ties import covering, laid_over, tie_tables, ties, told
 from forensics.alignment.unit_samplers import UnitSamplers
+from forensics.alignment.vocabularies import Vocabulary, hashed, vocabulary_of
+from forensics.alignment.vocabulary_kinds import VocabularyKind, vocabulary_kind
+from forensics.alignment.vocabulary_likeness import Likeness, likeness, special_likeness
 
 __all__ = [
     "ATTENTION",
@@ -132,6 +136,7 @@ __all__ = [
     "Lattice",
     "LayerMatch",
     "Ledger",
+    "Likeness",
     "Matching",
     "Met",
     "Mixture",
@@ -150,6 +155,8 @@ __all__ = [
     "UnitMatch",
     "UnitSamplers",
     "UnitView",
+    "Vocabulary",
+    "VocabularyKind",
     "agree_alike",
     "agreement",
     "anatomy",
@@ -180,6 +187,7 @@ __all__ = [
     "free_flips",
     "graph_of_heads",
     "haar_bound",
+    "hashed",
     "head_legs",
     "head_subspaces",
     "holds_heads",
@@ -194,6 +202,7 @@ __all__ = [
     "layer_kernels",
     "layer_rows",
     "leg_agreements",
+    "likeness",
     "match_biases",
     "match_depths",
     "match_depths_by_angles",
@@ -217,6 +226,7 @@ __all__ = [
     "pack",
     "packed",
     "pearson",
+    "pieces_alike",
     "place",
     "plain_rows",
     "polar_factor",
@@ -234,6 +244,7 @@ __all__ = [
     "signed_permutation",
     "signed_scores",
     "spearman",
+    "special_likeness",
     "stack",
     "stand_sorted",
     "stratified_z",
@@ -250,6 +261,8 @@ __all__ = [
     "unpacked",
     "unstack",
     "usable_anchors",
+    "vocabulary_kind",
+    "vocabulary_of",
     "whitener",
     "winsorise",
     "z_score",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from forensics.checkpoint.tokenizer_steps import patterns_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -118,11 +120,17 @@ class TokenizerFacts:
     special: Mapping[str, int] = field(default_factory=dict)
     """Added and special tokens, as text, to ids."""
     normalizer: str = ""
-    """Canonical JSON of the normalizer."""
+    """Canonical JSON of its steps (`tokenizer_steps.steps_of`), empty where the file does not tell."""
     pre_tokenizer: str = ""
+    """The same; a GGUF header tells a name only."""
     chat_template: str | None = None
     source: str = ""
     """File it came from."""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns by which text is split before merges, in order, as text."""
+        return patterns_of(self.pre_tokenizer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 from forensics.checkpoint.config import sanitised
 from forensics.checkpoint.facts import TokenizerFacts
 from forensics.checkpoint.tokenizer import TEMPLATE_LIMIT, VOCABULARY_LIMIT, token_bytes
+from forensics.checkpoint.tokenizer_steps import bounded, canonical
 
 MODEL_TYPES = {
     "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2", "command-r": "cohere",
@@ -52,7 +53,7 @@ TOKENIZERS = {
 BYTE_LEVEL = ("gpt2",)
 SIGMOID = 2
 """llama.cpp's number for a router with sigmoids."""
-NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5
 """Token types (`llama_token_type`) that matter here."""
 
 
@@ -117,12 +118,13 @@ def gguf_tokenizer(metadata: Mapping[str, Any]) -> TokenizerFacts | None:
         for index, (text, type_) in enumerate(zip(texts, types, strict=True))
         if index <= last and type_ != UNUSED
     }
-    template = metadata.get("tokenizer.chat_template")
+    template, pre = metadata.get("tokenizer.chat_template"), metadata.get("tokenizer.ggml.pre")
     return TokenizerFacts(
         model=TOKENIZERS.get(kind, kind[:40]),
         tokens=tokens,
         merges=_merges(metadata.get("tokenizer.ggml.merges"), byte_level=byte_level),
-        special={texts[i][:200]: i for i, t in enumerate(types) if t in (CONTROL, USER_DEFINED)},
+        special={texts[i][:200]: i for i, t in enumerate(types) if t in (UNKNOWN, CONTROL, USER_DEFINED)},
+        pre_tokenizer=canonical({"type": "GGUF", "name": bounded(pre)}) if isinstance(pre, str) else "",
         chat_template=template[:TEMPLATE_LIMIT] if isinstance(template, str) else None,
         source="GGUF header",
     )

@@ -6,7 +6,6 @@ Source of the field numbers: sentencepiece_model.proto in google/sentencepiece.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import struct
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from forensics.checkpoint.facts import TokenizerFacts
 from forensics.checkpoint.merges import derived_merges
 from forensics.checkpoint.protobuf import FIXED32, LENGTH, VARINT, broken, fields
 from forensics.checkpoint.tokenizer import SPECIAL_LIMIT, VOCABULARY_LIMIT, token_bytes
+from forensics.checkpoint.tokenizer_steps import canonical
 from forensics.errors import CheckpointError
 
 SENTENCEPIECE_LIMIT = 16_000_000
@@ -102,7 +102,7 @@ def _model_type(raw: bytes, name: str) -> int:
 
 
 def _normalizer(raw: bytes, name: str) -> str:
-    """The normaliser's name, flags and the digest of its table of characters, as canonical JSON."""
+    """The normaliser's name, flags and the digest of its table of characters, as one canonical step."""
     said: dict[str, str | bool] = {"type": "SentencePiece"} | dict.fromkeys(FLAGS.values(), True)
     for number, wire, value in fields(raw, name, FEW):
         if wire == LENGTH and isinstance(value, bytes) and number == 1:
@@ -111,7 +111,7 @@ def _normalizer(raw: bytes, name: str) -> str:
             said["charsmap"] = hashlib.blake2b(value, digest_size=16).hexdigest()
         elif wire == VARINT and number in FLAGS:
             said[FLAGS[number]] = bool(value)
-    return json.dumps(said, sort_keys=True)
+    return canonical(said)
 
 
 def _merges(pieces: list[Piece], spelt: dict[str, bytes]) -> tuple[tuple[bytes, bytes], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from forensics.checkpoint.config import parse_json
 from forensics.checkpoint.facts import TokenizerFacts
 from forensics.checkpoint.merges import derived_merges
 from forensics.checkpoint.tokenizer import SPECIAL_LIMIT, VOCABULARY_LIMIT, is_id, token_bytes
+from forensics.checkpoint.tokenizer_steps import split_by
 from forensics.errors import CheckpointError
 
 RANK_LINE = re.compile(rb"[A-Za-z0-9+/]{1,1000}={0,2} [0-9]{1,10}\r?(\n|\Z)")
@@ -87,7 +87,7 @@ def tekken_facts(raw: bytes, name: str) -> TokenizerFacts:
         tokens=first | {token_bytes(text, byte_level=True): i for text, i in special.items()},
         merges=_merges(ranks),
         special={text[:200]: i for text, i in special.items()},
-        pre_tokenizer=json.dumps({"pattern": pattern})[:10_000] if isinstance(pattern, str) else "",
+        pre_tokenizer=split_by(pattern) if isinstance(pattern, str) else "",
         source=name,
     )
 

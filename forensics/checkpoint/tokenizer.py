@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeGuard
 
 from forensics.checkpoint.config import parse_json
 from forensics.checkpoint.facts import TokenizerFacts
+from forensics.checkpoint.tokenizer_steps import steps_of
 from forensics.errors import CheckpointError
 
 SIZE_LIMIT = 64_000_000
 VOCABULARY_LIMIT = 2_000_000
 TEMPLATE_LIMIT = 200_000
 SPECIAL_LIMIT = 100_000
+BYTE_PIECE = re.compile("<0x[0-9A-Fa-f]{2}>")
+"""A piece that stands for one byte."""
 
 
 class _ByteTable(dict[int, int]):
@@ -40,11 +44,8 @@ def token_bytes(token: str, *, byte_level: bool) -> bytes:
             return token.translate(_byte_table()).encode("latin-1")
         except UnicodeEncodeError:
             pass  # it holds a character that stands for no byte, so it is not spelt in bytes
-    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
-        try:
-            return bytes([int(token[3:5], 16)])
-        except ValueError:
-            pass
+    if len(token) == 6 and BYTE_PIECE.fullmatch(token):
+        return bytes([int(token[3:5], 16)])
     return token.replace("\u2581", " ").encode("utf-8", "surrogatepass")
 
 
@@ -134,8 +135,8 @@ def tokenizer_facts(
         tokens=vocabulary_of(model.get("vocab"), "tokenizer.json", byte_level=byte_level),
         merges=merges_of(model.get("merges"), byte_level=byte_level),
         special=_special(parsed),
-        normalizer=json.dumps(parsed.get("normalizer"), sort_keys=True)[:10_000],
-        pre_tokenizer=json.dumps(parsed.get("pre_tokenizer"), sort_keys=True)[:10_000],
+        normalizer=steps_of(parsed.get("normalizer")),
+        pre_tokenizer=steps_of(parsed.get("pre_tokenizer")),
         chat_template=template_of(tokenizer_config, chat_template),
         source="tokenizer.json",
     )

@@ -80,7 +80,7 @@ def test_a_sentencepiece_vocabulary_is_that_of_its_tokenizer_json() -> None:
     }  # fmt: skip
     parsed = {
         "model": {"type": "BPE", "vocab": {t: i for i, t in enumerate(listed[:5])}, "merges": []},
-        "added_tokens": [{"content": "<s>", "id": 1}, {"content": "<extra>", "id": 5}],
+        "added_tokens": [{"content": t, "id": i} for i, t in ((0, "<unk>"), (1, "<s>"), (5, "<extra>"))],
     }
     mine, theirs = gguf_tokenizer(metadata), tokenizer_facts(json.dumps(parsed).encode(), None, None)
     assert mine is not None

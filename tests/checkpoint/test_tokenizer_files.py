@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,22 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from forensics.alignment import (
+    Likeness,
+    VocabularyKind,
+    likeness,
+    special_likeness,
+    vocabulary_kind,
+    vocabulary_of,
+)
 from forensics.checkpoint import open_checkpoint
 from forensics.checkpoint.facts import TokenizerFacts
+from forensics.checkpoint.gguf_facts import gguf_tokenizer
 from forensics.checkpoint.place import FILES_LIMIT, budgeted
 from forensics.checkpoint.sentencepiece_file import sentencepiece_facts
 from forensics.checkpoint.tiktoken_file import is_tiktoken, tekken_facts, tiktoken_facts
-from forensics.checkpoint.tokenizer import tokenizer_facts
+from forensics.checkpoint.tokenizer import token_bytes, tokenizer_facts
+from forensics.checkpoint.tokenizer_settings import Neighbours, completed
 from forensics.checkpoint.vocab_files import vocab_facts
 from forensics.errors import CheckpointError
 from forensics.reading import sketch_only
@@ -118,8 +129,8 @@ def test_a_sentencepiece_model_is_the_tokenizer_json_made_from_it() -> None:
     assert mine.merges[:3] == ((b" ", b"a"), (b" a", b"b"), (b" ", b"ab"))
     assert mine.special == converted.special == {"<unk>": 0, "<s>": 1, "ab": 9}
     assert (mine.model, mine.source) == ("BPE", "tokenizer.model")
-    assert json.loads(mine.normalizer)["name"] == "identity"
-    assert json.loads(mine.normalizer)["add_dummy_prefix"] is False
+    (step,) = json.loads(mine.normalizer)
+    assert (step["name"], step["add_dummy_prefix"]) == ("identity", False)
 
 
 def test_a_unigram_model_has_no_merges() -> None:
@@ -206,6 +217,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "a rank of a million digits": lambda: tiktoken_facts(b"YQ== " + b"9" * 1_000_000, "t"),
     "a rank twice": lambda: tiktoken_facts(b"YQ== 0\nYg== 0\n", "t"),
     "a token twice": lambda: tiktoken_facts(b"YQ== 0\nYQ== 1\n", "t"),
+    "five million lines": lambda: tiktoken_facts(b"\n" * 5_000_000, "t"),
     "no lines": lambda: tiktoken_facts(b"\n \n", "t"),
     "tekken: a list": lambda: tekken_facts(b"[]", "k"),
     "tekken: no config": lambda: tekken_facts(b'{"vocab":[1]}', "k"),
@@ -433,6 +445,7 @@ def test_tokenizer_diff_finds_a_vocabulary_again_in_another_kind_of_file(tmp_pat
     assert reading.value == 1.0
     assert reading.facts["id_agreement"] == 1.0
     assert reading.facts["common_merge_prefix"] == 1
+    assert reading.facts["kind"] == "identical"
 
 
 def test_a_probe_reads_the_same_through_another_kind_of_file(tmp_path: Path) -> None:
@@ -469,3 +482,101 @@ def test_what_the_weights_bring_along_is_the_last_resort(tmp_path: Path) -> None
         checkpoint._tokenizer = header
         assert checkpoint.tokenizer is not None
         assert checkpoint.tokenizer.source == source
+
+
+def spelt_apart() -> dict[str, TokenizerFacts]:
+    """One byte-level vocabulary and its special token in every kind of file that can hold it."""
+    parsed = tokenizer_json()
+    _, tokens = byte_level()
+    vocab, end = parsed["model"]["vocab"], parsed["added_tokens"][0]
+    settings_ = {"added_tokens_decoder": {str(end["id"]): {"content": end["content"]}}}
+    beside = Neighbours(settings=json.dumps(settings_).encode())
+    merges = "\n".join(parsed["model"]["merges"]).encode()
+    header = {
+        "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": [*vocab, end["content"]],
+        "tokenizer.ggml.token_type": [NORMAL] * len(vocab) + [CONTROL],
+        "tokenizer.ggml.merges": parsed["model"]["merges"],
+    }  # fmt: skip
+    gguf = gguf_tokenizer(header)
+    assert gguf is not None
+    return {
+        "tokenizer.json": facts_of(parsed),
+        "tiktoken": completed(tiktoken_facts(ranks(tokens), "t"), beside),
+        "vocab.json": completed(vocab_facts(json.dumps(vocab).encode(), merges, "v"), beside),
+        "GGUF": gguf,
+    }
+
+
+def spelt_in_pieces() -> dict[str, TokenizerFacts]:
+    """One SentencePiece vocabulary as itself, converted, and in a header."""
+    vocab = {text: i for i, (text, _, _) in enumerate(PIECES)}
+    apart = (UNKNOWN, CONTROL, USER_DEFINED)
+    added = [{"content": t, "id": i} for i, (t, _, kind) in enumerate(PIECES) if kind in apart]
+    merges = ["▁ a", "▁a b", "▁ ab", "a b"]
+    gguf = gguf_tokenizer(
+        {
+            "tokenizer.ggml.model": "llama",
+            "tokenizer.ggml.tokens": list(vocab),
+            "tokenizer.ggml.token_type": [kind for _, _, kind in PIECES],
+            "tokenizer.ggml.merges": merges,
+        }
+    )
+    assert gguf is not None
+    model_ = {"type": "BPE", "vocab": vocab, "merges": merges}
+    return {
+        "tokenizer.model": sentencepiece_facts(model(), "m"),
+        "tokenizer.json": facts_of({"model": model_, "added_tokens": added}),
+        "GGUF": gguf,
+    }
+
+
+def spelt_with_special_in_front() -> dict[str, TokenizerFacts]:
+    """A tekken.json, and the tokenizer.json that converters make from it: special tokens first."""
+    parsed = tokenizer_json()
+    _, tokens = byte_level()
+    named = ["<unk>", "<s>", "<SPECIAL_2>"]
+    added = [{"content": text, "id": i} for i, text in enumerate(named)]
+    vocab = {text: i for i, text in enumerate([*named, *parsed["model"]["vocab"]])}
+    converted = {**parsed, "added_tokens": added, "model": {**parsed["model"], "vocab": vocab}}
+    return {
+        "tekken.json": tekken_facts(tekken(tokens, named[:2], 3), "k"),
+        "tokenizer.json": facts_of(converted),
+    }
+
+
+SPELT = {
+    f"{ours} and {theirs}": (found[ours], found[theirs])
+    for found in (spelt_apart(), spelt_in_pieces(), spelt_with_special_in_front())
+    for ours, theirs in permutations(found, 2)
+}
+
+
+def kind_of(ours: TokenizerFacts, theirs: TokenizerFacts) -> tuple[Likeness, VocabularyKind]:
+    """What two have in common, and its name."""
+    sides = [vocabulary_of(f.tokens, f.merges, f.special) for f in (ours, theirs)]
+    found = likeness(*sides, sample=100, rng=np.random.default_rng(0))
+    return found, vocabulary_kind(found, same_special=special_likeness(*sides)[1])
+
+
+@pytest.mark.parametrize("pair", SPELT)
+def test_a_converted_tokenizer_is_identical(pair: str) -> None:
+    """The same vocabulary in another kind of file has the same tokens, ids, order of merges and special tokens."""
+    found, kind = kind_of(*SPELT[pair])
+    assert kind is VocabularyKind.IDENTICAL
+    assert found.prefix == found.prefix_most > 0
+
+
+def test_the_same_ranks_behind_special_tokens_are_a_renumbered_copy() -> None:
+    """tekken.json puts special tokens in front of the ranks that a tiktoken file begins with."""
+    _, tokens = byte_level()
+    found, kind = kind_of(spelt_with_special_in_front()["tekken.json"], tiktoken_facts(ranks(tokens), "t"))
+    assert kind is VocabularyKind.RENUMBERED
+    assert (found.shift, found.shifted_ids) == (3, found.shared)
+    assert found.prefix == found.prefix_most
+
+
+def test_only_two_hexadecimal_digits_are_a_byte() -> None:
+    """What int() would also take (signs, spaces, other digits) is text."""
+    assert token_bytes("<0x0a>", byte_level=False) == b"\n"
+    for text in ("<0x+A>", "<0x A>", "<0x_A>", "<0x\uff11\uff12>"):
+        assert token_bytes(text, byte_level=False) == text.encode()

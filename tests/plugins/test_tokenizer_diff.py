@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from forensics.checkpoint.facts import TokenizerFacts
+from forensics.checkpoint.tokenizer_steps import canonical, split_by, steps_of
 from forensics.probe import Abstain, Sketch
-from forensics.readings import Measurement, Reason
+from forensics.readings import Aspect, Measurement, Reason
 from plugins.tokenizer_diff import TokenizerDiff
 from tests.standin import StandIn, architecture_of, run_sketch
 
@@ -65,9 +66,12 @@ def test_reversed_merges_have_the_opposite_order() -> None:
 
 def test_a_merge_is_its_two_halves() -> None:
     """(ab, c) and (a, bc) make the same token but are different merges."""
-    first = replace(facts_of(WORDS), merges=((b"ab", b"c"),))
-    second = replace(facts_of(WORDS), merges=((b"a", b"bc"),))
-    assert compared(first, second).facts["common_merge_prefix"] == 0
+    first = facts_of(WORDS)
+    second = facts_of(WORDS, merges=tuple((word[:3], word[3:]) for word in WORDS))
+    reading = compared(first, second)
+    assert reading.facts["common_merge_prefix"] == 0
+    assert reading.facts["merge_halves_alike"] == 0.0
+    assert reading.facts["merge_rank_tau"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -125,18 +129,28 @@ def test_without_a_tokenizer_it_abstains() -> None:
     "broken",
     [
         {"arrays": {}},
-        {"arrays": {"tokens": np.array([], np.uint64), "ids": np.array([]), "merges": np.array([])}},
-        {"arrays": {"tokens": np.arange(9), "ids": np.arange(3), "merges": np.arange(2)}},
-        {"facts": {"width": 32, "special": "[" * 50_000}},
-        {"facts": {"width": "wide", "special": "{}"}},
-        {"facts": {"width": 32, "special": "[1]"}},
+        {"change": {"tokens": np.array([], np.uint64)}},
+        {"change": {"tokens": np.zeros(200, np.uint64)}},
+        {"change": {"tokens": np.arange(400, dtype=np.uint64).reshape(200, 2)}},
+        {"change": {"ids": np.arange(3)}},
+        {"change": {"ids": np.full(200, -1)}},
+        {"change": {"ids": np.full(200, np.nan)}},
+        {"change": {"apart": np.zeros(1, np.bool_)}},
+        {"change": {"learned": np.arange(200) + 1}},
+        {"change": {"learned": np.arange(200) - 1}},
+        {"change": {"learned": np.zeros(200)}},
+        {"change": {"cuts": np.arange(2)}},
+        {"change": {"special": np.arange(5)}},
+        {"facts": {"width": "wide"}},
+        {"facts": {}},
     ],
 )
 def test_a_strangers_broken_sketch_is_an_abstention(broken: dict[str, Any]) -> None:
     """A sketch whose parts do not fit abstains as incompatible instead of raising."""
     good = sketch_of(facts_of(WORDS))
-    with pytest.raises(Abstain) as caught:
-        PROBE.compare(replace(good, **broken), good)
+    arrays = {"arrays": {**good.arrays, **broken.pop("change")}} if "change" in broken else broken
+    with pytest.raises(Abstain) as caught, np.errstate(invalid="ignore"):
+        PROBE.compare(replace(good, **arrays), good)
     assert caught.value.reason is Reason.INCOMPATIBLE_SKETCHES
 
 
@@ -144,3 +158,49 @@ def test_width_is_the_smaller_of_the_pair() -> None:
     """The fact `width` is the smaller width of the two checkpoints."""
     reading = PROBE.compare(sketch_of(facts_of(WORDS), 64), sketch_of(facts_of(WORDS), 48))
     assert reading.facts["width"] == 48
+
+
+def test_only_the_patterns_are_compared_where_the_steps_are_told_otherwise() -> None:
+    """tekken.json has a pattern only, tokenizer.json steps; GGUF a name that means nothing elsewhere."""
+    pattern = r"\p{N}{1,3}|\s+"
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    steps = {"type": "Sequence", "pretokenizers": [split, {"type": "ByteLevel", "use_regex": False}]}
+    told = {
+        "json": steps_of(steps), "tekken": split_by(pattern), "other": split_by(r"\s+"), "none": "",
+        "gguf": canonical({"type": "GGUF", "name": "llama-bpe"}),
+    }  # fmt: skip
+    wanted = {
+        ("json", "json"): "identical", ("json", "tekken"): "same patterns", ("json", "other"): "different",
+        ("none", "json"): "not told in the suspect", ("json", "none"): "not told in the candidate",
+        ("none", "none"): "not told in both", ("gguf", "json"): "told by another kind of file",
+        ("gguf", "gguf"): "identical",
+    }  # fmt: skip
+    for (ours, theirs), said in wanted.items():
+        sides = (facts_of(WORDS, pre_tokenizer=told[side]) for side in (ours, theirs))
+        assert compared(*sides).facts["pre_tokenizer"] == said
+
+
+def test_a_pattern_that_never_ends_is_only_text() -> None:
+    """A catastrophic pattern and half surrogates among the steps are hashed and shown, never compiled."""
+    hostile = steps_of({"type": "Split\ud800", "pattern": {"Regex": "(a+)+" * 200_000}})
+    facts = facts_of(WORDS, pre_tokenizer=hostile, normalizer=hostile)
+    assert compared(facts, facts).facts["pre_tokenizer"] == "identical"
+
+
+def test_special_tokens_are_told_apart_from_the_vocabulary() -> None:
+    """Renamed special tokens leave the vocabularies identical, and are named."""
+    tokens = [b"<s>", b"</s>", *WORDS]
+    other = [b"<begin>", b"<end>", *WORDS]
+    reading = compared(facts_of(tokens), facts_of(other, special={"<begin>": 0, "<end>": 1}))
+    assert reading.value == 1.0
+    assert reading.facts["kind"] == "identical but for special tokens"
+    assert reading.facts["special_tokens"] == "the same ids, 2 of 2 renamed"
+    bare = compared(facts_of(tokens), facts_of(tokens, special={}))
+    assert bare.facts["kind"] == "identical"
+    assert bare.facts["special_tokens"] == "not listed in the candidate"
+
+
+def test_it_has_no_weight() -> None:
+    """Nothing that it says takes part in a verdict."""
+    assert PROBE.aspect is Aspect.RECIPE
+    assert compared(facts_of(WORDS), facts_of(WORDS)).exact is None
