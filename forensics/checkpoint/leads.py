@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -207,8 +206,8 @@ def _front_matter(file: TextFile) -> Iterator[Lead]:
             kind = KINDS.get(str(key.value))
             for node in value.value if isinstance(value.value, list) else [value]:
                 if kind and isinstance(getattr(node, "value", None), str) and node.value:
-                    made = _licence_tag if kind == "licence tag" else partial(_lead, kind)
-                    yield made(file, node.start_mark.line + 1, node.value)
+                    lead = _lead(kind, file, node.start_mark.line + 1, node.value)
+                    yield _licence_tag(file, lead.line, node.value) if kind == "licence tag" else lead
     except (ValueError, RecursionError) as error:
         yield _lead("unreadable head", file, 1, f"the card's head is no plain YAML ({error})")
 
