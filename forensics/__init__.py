@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from forensics import activations as activations
     from forensics import alignment as alignment
     from forensics import families as families
+    from forensics import licences as licences
     from forensics import prompts as prompts
     from forensics import winnowing as winnowing
     from forensics.checkpoint import Anchors as Anchors
     from forensics.checkpoint import Checkpoint as Checkpoint
     from forensics.checkpoint.leads import Lead as Lead
     from forensics.checkpoint.leads import leads_in as leads_in
+    from forensics.checkpoint.paper_reading import read_papers as read_papers
+    from forensics.checkpoint.papers import Papers as Papers
+    from forensics.checkpoint.terms import licence_rows as licence_rows
+    from forensics.checkpoint.terms import obligation_rows as obligation_rows
     from forensics.checkpoint.statements import statements_of as statements_of
     from forensics.checkpoint.statements import telling_setting as telling_setting
     from forensics.checkpoint.tokenizer import token_hash as token_hash
@@ -46,6 +51,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "forensics.checkpoint": ("Anchors", "Checkpoint"),
     "forensics.checkpoint.leads": ("Lead", "leads_in"),
+    "forensics.checkpoint.paper_reading": ("read_papers",),
+    "forensics.checkpoint.papers": ("Papers",),
+    "forensics.checkpoint.terms": ("licence_rows", "obligation_rows"),
     "forensics.checkpoint.statements": ("statements_of", "telling_setting"),
     "forensics.checkpoint.tokenizer": ("token_hash",),
     "forensics.errors": ("ForensicsError",),
@@ -67,7 +75,7 @@ _HOMES = {
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
-_ROOMS = ("activations", "alignment", "families", "prompts", "winnowing")
+_ROOMS = ("activations", "alignment", "families", "licences", "prompts", "winnowing")
 
 __all__ = [*_WHERE, *_ROOMS]  # noqa: PLE0604 - names, computed from the table above
 

@@ -71,7 +71,7 @@ def accounted(checkpoint: Checkpoint, hashes: Mapping[int, str], spoilt: Mapping
     """The record after a whole pass: `hashes` by file index, `spoilt` tensors (name, elements) hold NaN or infinity."""
     files = [file_seen(f, hashes[i]) for i, f in enumerate(checkpoint.files)] + other_files(checkpoint)
     files.sort(key=lambda f: f.name)
-    digest = digest_of((f.name, f.sha256) for f in files if f.sha256)
+    digest = digest_of(((f.name, f.sha256) for f in files if f.sha256), _repository_digest(checkpoint))
     recognised = recognised_of(checkpoint) - sum(spoilt.values())
     return _subject(checkpoint, files, digest, max(0, recognised), spoilt, checkpoint.form)
 
@@ -90,6 +90,7 @@ def glimpsed(checkpoint: Checkpoint, counted: list[Counted], examined: int) -> S
     ] + other_files(checkpoint, limit=SMALL)
     files.sort(key=lambda f: f.name)
     parts = hashlib.sha256("\n".join(f"{f.name} {f.sha256 or f.note}" for f in files).encode())
+    parts.update(_repository_digest(checkpoint).encode())
     return _subject(
         checkpoint,
         files,
@@ -98,6 +99,11 @@ def glimpsed(checkpoint: Checkpoint, counted: list[Counted], examined: int) -> S
         {},
         "first-look",
     )
+
+
+def _repository_digest(checkpoint: Checkpoint) -> str:
+    """Digest of the repository named for a checkpoint; empty where none was."""
+    return checkpoint.repository.seen.digest if checkpoint.repository else ""
 
 
 def digest_problems(checkpoint: Checkpoint, subject: Subject) -> list[Problem]:
@@ -138,6 +144,7 @@ def _subject(
         form=form,
         files=tuple(files),
         digest=digest,
+        repository=checkpoint.repository.seen if checkpoint.repository else None,
         architecture=plan.architecture,
         parameters=parameters_of(checkpoint),
         recognised=recognised,

@@ -74,6 +74,14 @@ def _shared(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _repository(command: argparse.ArgumentParser, option: str) -> None:
+    command.add_argument(
+        option, dest="repository", metavar="PATH", type=_named, default="",
+        help="folder of the code repository that belongs to the checkpoint and lies elsewhere: its licences, notices, "
+        "documents and code are read as text",
+    )  # fmt: skip
+
+
 def _adapted(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--base", metavar="PATH", default="",
@@ -158,9 +166,12 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=EXIT,
     )
     command.add_argument("--suspect", required=True, metavar="PATH", help=PATHS)
+    _repository(command, "--suspect-repository")
     command.add_argument(
-        "--candidates", required=True, nargs="+", metavar="PATH", help="possible ancestors, likewise"
-    )
+        "--candidates", required=True, nargs="+", metavar="PATH",
+        help="possible ancestors, likewise; LABEL:repository=PATH among them, or among the controls, names the code "
+        "repository of the one with that label",
+    )  # fmt: skip
     command.add_argument(
         "--controls", nargs="+", metavar="PATH", default=[],
         help="models known to be unrelated to the suspect, examined likewise to show what the probes say of them",
@@ -243,6 +254,7 @@ def _sketch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     command.add_argument("path", metavar="PATH", help=PATHS)
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="the sketch file to write")
+    _repository(command, "--repository")
     _adapted(command)
     _hub(command)
     _choice(command)
@@ -258,6 +270,7 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "precision, roles recognised and not, coverage, and oddities.",
     )
     command.add_argument("path", metavar="PATH", help=PATHS)
+    _repository(command, "--repository")
     _adapted(command)
     _hub(command)
     _shared(command)

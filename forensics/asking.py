@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,16 +20,17 @@ def request_of(given: argparse.Namespace, suspect: str) -> Request:
     """What the command line asks about this suspect; CaseError where it makes no sense."""
     from forensics.case import Remembering, Request
     from forensics.filing import filed
-    from forensics.naming import named
+    from forensics.naming import named, named_groups
 
     prompts, no_cache = getattr(given, "prompts", ""), getattr(given, "no_cache", True)
     if given.hub_token_env and "TOKEN" not in given.hub_token_env.upper():
         hint = "workers are not given variables whose name holds TOKEN; rename it"
         raise CaseError(f"--hub-token-env names {given.hub_token_env}", hint)
+    candidates, controls = named_groups(getattr(given, "candidates", ()), getattr(given, "controls", ()))
     return Request(
-        suspect=named(suspect),
-        candidates=tuple(named(c) for c in getattr(given, "candidates", ())),
-        controls=tuple(named(c) for c in getattr(given, "controls", ())),
+        suspect=replace(named(suspect), repository=getattr(given, "repository", "")),
+        candidates=candidates,
+        controls=controls,
         probes=tuple(dict.fromkeys(getattr(given, "probes", ()))),
         parameters={"prompts": _prompts(prompts)} if prompts else {},
         base=given.base,

@@ -27,6 +27,27 @@ class Named:
     path: Path
     hub: str = ""
     """`org/name[@revision]` on a hub, where no local path has that name; `path` then leads nowhere."""
+    repository: str = ""
+    """Folder of the code repository that belongs to it and lies elsewhere; empty where none was named."""
+
+    @property
+    def repository_name(self) -> str:
+        """The repository as the record names it: as given, of an absolute path only its last part."""
+        return Named.parse(self.repository).label if self.repository else ""
+
+    def require_repository(self) -> None:
+        """CheckpointError or CaseError where the repository named for it is no folder of its own."""
+        if not self.repository:
+            return
+        if not os.path.isdir(self.repository):
+            raise CheckpointError(
+                f"{self.label}: no such folder as its repository", "check the path", code="MISSING"
+            )
+        if not self.hub and os.path.realpath(self.repository) == os.path.realpath(self.path):
+            raise CaseError(
+                f"the repository of {self.label} is the checkpoint's own folder",
+                "texts beside the weights are read anyway; leave it out",
+            )
 
     @classmethod
     def parse(cls, text: str) -> Named:
@@ -36,13 +57,14 @@ class Named:
         """
         found = LABEL.fullmatch(text)
         if found and not os.path.exists(text):  # unlike Path.exists, never raises
-            return cls(label=_clean(found["label"]), path=Path(found["path"]))
+            return cls(label=clean_label(found["label"]), path=Path(found["path"]))
         path = Path(text)
         label = (path.name or path.resolve().name) if path.is_absolute() else text.rstrip("/") or text
-        return cls(label=_clean(label), path=path)
+        return cls(label=clean_label(label), path=path)
 
 
-def _clean(label: str) -> str:
+def clean_label(label: str) -> str:
+    """A label as the record can hold it; CaseError where nothing is left."""
     visible = "".join(c if c.isprintable() else "\ufffd" for c in label.strip())
     if not visible:
         raise CaseError("a label is empty", "write LABEL=PATH")
@@ -109,6 +131,9 @@ class Request:
     def require_outside(self, folder: Path, what: str) -> None:
         """CaseError where `folder` lies inside a checkpoint of the case, which is not ours to write to."""
         places = [(named.label, named.path) for named, _ in self.subjects()]
+        places += [
+            (f"the repository of {n.label}", Path(n.repository)) for n, _ in self.subjects() if n.repository
+        ]
         for label, path in (*places, ("the base", Path(self.base or os.devnull))):
             if os.path.isdir(path) and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path)):
                 raise CaseError(f"{what} lies inside {label}", "name a folder outside every checkpoint")
@@ -119,6 +144,7 @@ class Request:
             raise CaseError("no candidate was given", "name at least one with --candidates PATH")
         if self.self_test and self.quick:
             raise CaseError("a first look reads too little for --self-test", "leave one of the two out")
+        self._require_repositories()
         labels: dict[str, Path] = {}
         places: dict[Path, str] = {}
         for named, role in self.subjects():
@@ -139,3 +165,16 @@ class Request:
             labels[named.label] = named.path
             places[place] = named.label
         return self
+
+    def _require_repositories(self) -> None:
+        """Every repository is a folder, and belongs to one subject only: what is shared would speak for everybody."""
+        owners: dict[str, str] = {}
+        for named, _ in self.subjects():
+            named.require_repository()
+            place = os.path.realpath(named.repository) if named.repository else ""
+            if place and place in owners:
+                raise CaseError(
+                    f"{named.label} and {owners[place]} are given the same repository",
+                    "name it for one of them",
+                )
+            owners[place] = named.label

@@ -1,8 +1,4 @@
-"""Names that documents of a checkpoint may give away: model families and the best-known licences.
-
-Both tables are data for finding leads, never evidence about weights. Licences are recognised by a few characteristic
-phrases each (titles, and notice lines that a licence itself tells one to reproduce), not by their texts.
-"""
+"""Names of model families that documents of a checkpoint may give away: for finding leads, never evidence."""
 
 from __future__ import annotations
 
@@ -71,62 +67,8 @@ NAMES: tuple[tuple[str, str, str], ...] = (
 TRIED = 2_000
 """Occurrences of a literal that are looked at in one text."""
 
-LICENCES: dict[str, tuple[str, ...]] = {
-    "Apache-2.0": (
-        "apache license version 2.0 january 2004",
-        "terms and conditions for use reproduction and distribution",
-        "grant of copyright license subject to the terms and conditions of this license",
-    ),
-    "MIT": (
-        "permission is hereby granted free of charge to any person obtaining a copy",
-        "the software is provided as is without warranty of any kind",
-    ),
-    "BSD-3-Clause": (
-        "redistributions of source code must retain the above copyright notice this list of conditions",
-        "contributors may be used to endorse or promote products derived from this software",
-    ),
-    "GPL-3.0": (
-        "gnu general public license version 3 29 june 2007",
-        "the gnu general public license is a free copyleft license for software",
-    ),
-    "CC-BY-4.0": ("creative commons attribution 4.0 international public license",),
-    "CC-BY-NC-4.0": ("creative commons attribution noncommercial 4.0 international public license",),
-    "OpenRAIL use restrictions": ("you agree not to use the model or derivatives of the model",),
-    "Gemma Terms of Use": (
-        "gemma is provided under and subject to the gemma terms of use",
-        "performing or displaying any portion or element of gemma",
-    ),
-    "Tongyi Qianwen": (
-        "tongyi qianwen license agreement tongyi qianwen release date",
-        "qwen is licensed under the tongyi qianwen license agreement",
-    ),
-    "Qwen": ("qwen license agreement release date", "qwen is licensed under the qwen license agreement"),
-    "Qwen Research": (
-        "qwen research license agreement release date",
-        "qwen is licensed under the qwen research license agreement",
-    ),
-    "DeepSeek": ("deepseek license agreement version 1.0",),
-    **{
-        f"Llama {version}": (
-            f"llama {version} community license agreement",
-            f"llama {version} is licensed under the {maker}llama {version} community license",
-        )
-        for version, maker in (("2", ""), ("3", "meta "), ("3.1", ""), ("3.2", ""), ("3.3", ""), ("4", ""))
-    },
-}
-"""Characteristic phrases, as words in lower case."""
-
-COMMON_LICENCES = frozenset(
-    {"Apache-2.0", "MIT", "BSD-3-Clause", "GPL-3.0", "CC-BY-4.0", "CC-BY-NC-4.0", "OpenRAIL use restrictions"}
-)
-"""Chosen by so many that two models sharing one says nothing."""
-
 SHORTEST_NAME = 5
 """Characters of a model's own name, which has a digit, hyphen or slash as well, before it is looked for."""
-SHINGLE = 5
-"""Words per shingle."""
-LICENCE_CHARACTERS = 20_000
-"""Of a text, looked at for licences."""
 
 
 def families_in(text: str) -> Iterator[tuple[str, int]]:
@@ -178,28 +120,3 @@ def telling_names(text: str) -> frozenset[str]:
         for name in (whole, whole.rsplit("/", 1)[-1])
         if len(name) >= SHORTEST_NAME and re.search(r"[\d/-]", name)
     )
-
-
-def licences_in(text: str) -> dict[str, float]:
-    """Licences of which a phrase stands in `text`, at least by half, with the share of all their shingles found."""
-    found = _shingles(text[:LICENCE_CHARACTERS])
-    shares = {
-        name: sum(len(phrase & found) for phrase in phrases) / sum(map(len, phrases))
-        if any(2 * len(phrase & found) >= len(phrase) for phrase in phrases)
-        else 0.0
-        for name, phrases in _fingerprints().items()
-    }
-    return {name: share for name, share in shares.items() if share > 0.0}
-
-
-@cache
-def _fingerprints() -> dict[str, tuple[frozenset[tuple[str, ...]], ...]]:
-    """The shingles of every licence's phrases."""
-    return {name: tuple(_shingles(phrase) for phrase in phrases) for name, phrases in LICENCES.items()}
-
-
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    """Runs of `SHINGLE` words (shorter texts: the whole), punctuation dropped, version numbers kept whole."""
-    words = re.findall(r"[a-z0-9]+(?:\.[0-9]+)*", text.lower())
-    runs = zip(*(words[start:] for start in range(min(SHINGLE, len(words)))), strict=False)
-    return frozenset(runs)

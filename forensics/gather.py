@@ -84,6 +84,9 @@ class Gatherer:
         named, role = item
         found = Read.of(named, role)
         if is_sketch_file(named.path):
+            if named.repository:
+                hint = "sketch the checkpoint again with --repository"
+                raise CaseError(f"{named.label} is a sketch file and takes no repository", hint)
             found.take_sketch()
             self.digests[named.label] = "as the sketch file says"
             return found
@@ -94,7 +97,7 @@ class Gatherer:
             found.error = CheckpointError(f"{named.label}: {error.message}", error.hint, code=error.code)
             return found
         lone = [i for i in self.sketching() if self.alone(i)]
-        visit = visited(self.memory, found.location, named.label, self.sketching())
+        visit = visited(self.memory, found.location, named.label, self.sketching(), named.repository)
         self._read_together(found, visit, self.scratch / f"{index}.sketch", lone)
         for probe in lone if not found.error else []:
             if probe not in visit.sketches:
@@ -146,7 +149,8 @@ class Gatherer:
                 found.fail(message["error"])
 
         # What a worker cannot blame on the checkpoint ends the case: it must not pass for an unreadable model.
-        job = self.errands.job("read", probes, location=found.location, label=label, out=str(out), digest="")
+        about = {"location": found.location, "label": label, "repositories": [found.named.repository]}
+        job = self.errands.job("read", probes, **about, out=str(out), digest="")
         limit = self.errands.reading_limit(found.location)
         end = self.errands.run(job, what=f"read {label}", limit=limit, listen=listen)
         if found.error and found.error.code == NOT_THE_CHECKPOINT:
@@ -174,6 +178,7 @@ class Gatherer:
             probes,
             location=found.location,
             label=label,
+            repositories=[found.named.repository],
             out=str(out),
             digest=found.subject.digest,
         )
@@ -231,7 +236,8 @@ class Gatherer:
             return
         labels = [suspect.named.label, other.named.label]
         places = {"suspect": suspect.location, "candidate": other.location}
-        job = self.errands.job("examine", [probe], labels=labels, **places)
+        repositories = [suspect.named.repository, other.named.repository]
+        job = self.errands.job("examine", [probe], labels=labels, repositories=repositories, **places)
         self._collect(outcomes, [probe], self.offered[probe].probe.time_limit, (suspect, other), job)
 
     def _collect(

@@ -21,9 +21,10 @@ def inspect_checkpoint(request: Request) -> Mapping[str, Any]:
     named, heard = request.suspect, dict[str, Any]()
     if is_sketch_file(named.path):
         return sketch_inspected(load(named.path), named.label)
+    named.require_repository()
     errands = Errands(request=request, hub=Repositories(token_env=request.token_env))
     location = errands.location(named)
-    job = errands.job("inspect", [], location=location, label=named.label)
+    job = errands.job("inspect", [], location=location, label=named.label, repositories=[named.repository])
     end = errands.run(job, what="inspect", limit=LIMIT, listen=heard.update)
     if "error" in heard:
         error, message = heard["error"], str(heard["error"]["message"])[:500]

@@ -57,6 +57,7 @@ def inspected(checkpoint: Checkpoint) -> dict[str, Any]:
         "tokenizer": None
         if tokenizer is None
         else {"model": tokenizer.model, "tokens": len(tokenizer.tokens), "source": tokenizer.source},
+        "repository": plain(checkpoint.repository.seen) if checkpoint.repository else None,
         "unexamined": [plain(u) for u in left[:NAMED]],
         "unexamined_omitted": max(0, len(left) - NAMED),
         "oddities": [{"code": p.code, "message": p.message} for p in checkpoint.problems[:NAMED]],
@@ -106,6 +107,7 @@ def inspection_text(found: Mapping[str, Any]) -> str:
         *_row("precision", ", ".join(f"{p} ({_count(n)})" for p, n in found["precisions"].items()) or "none"),
         *_row("recognised", _coverage(found)),
         *_row("tokenizer", _tokenizer(found["tokenizer"])),
+        *_repository(found["repository"]),
         *_list("roles", [_role(name, r) for name, r in found["roles"].items()], most=len(found["roles"])),
         *_list("not examined", _unexamined(found["unexamined"]), found["unexamined_omitted"]),
         *_list("oddities", [f"{o['message']} ({o['code']})" for o in found["oddities"]]),
@@ -175,6 +177,13 @@ def _tokenizer(tokenizer: Mapping[str, Any] | None) -> str:
     if tokenizer is None:
         return "none that can be read"
     return f"{tokenizer['model']}, {tokenizer['tokens']} tokens, from {tokenizer['source']}"
+
+
+def _repository(seen: Mapping[str, Any] | None) -> list[str]:
+    """Nothing where no repository was named."""
+    if seen is None:
+        return []
+    return _row("repository", f"{seen['texts']} texts of {seen['files']} files, {_size(seen['size'])}")
 
 
 def _role(name: str, role: Mapping[str, Any]) -> str:

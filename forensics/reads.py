@@ -48,8 +48,10 @@ class Read:
 
     def take(self, subject: Subject, *, form: Any = None, commit: str = "") -> None:
         """Takes a subject's record under the name and role that it has in this case."""
+        seen, called = subject.repository, self.named.repository_name
         self.subject = replace(
             subject,
+            repository=replace(seen, name=called or seen.name) if seen else None,
             label=self.named.label,
             role=self.role,
             form=form or subject.form,

@@ -43,8 +43,9 @@ class Memory:
     """Whether somebody else's code opens checkpoints or names their tensors."""
     base: str = ""
     scratch: Path = Path()
-    see: Callable[[str, str], Sighting | None] = sighting
-    """Tells what is known of a location's files without reading them; the second argument is an adapter's base."""
+    see: Callable[[str, str, str], Sighting | None] = sighting
+    """Tells what is known of a location's files without reading them; then come an adapter's base and a
+    code repository, each empty where there is none."""
     notes: list[Problem] = field(default_factory=list)
     """Why there is no cache; for the user, not for the record."""
 
@@ -55,7 +56,7 @@ class Memory:
         readers: Iterable[Origin],
         offered: Mapping[str, Offered],
         scratch: Path,
-        see: Callable[[str, str], Sighting | None] = sighting,
+        see: Callable[[str, str, str], Sighting | None] = sighting,
     ) -> Memory:
         """The request's memory; one that knows nothing, with a note, where no cache can be had or trusted."""
         asked, origins = request.remember, tuple(readers)

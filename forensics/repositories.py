@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.checkpoint.brokered import BrokeredPlace
 from forensics.errors import CheckpointError
 from forensics.hub.location import HubLocation
-from forensics.sighting import Sighting, sighting
+from forensics.sighting import Sighting, repository_facts, sighting
 
 if TYPE_CHECKING:
     from forensics.hub.repository import HubRepository
@@ -84,10 +84,10 @@ class Repositories:
         """Bytes of all files of a repository; 0 for what is on this machine."""
         return sum(f.size for f in self.known[location].files) if location in self.known else 0
 
-    def see(self, location: str, base: str) -> Sighting | None:
-        """What is known of a location's files without reading them: a commit never changes."""
+    def see(self, location: str, base: str, beside: str = "") -> Sighting | None:
+        """What is known of a location's files without reading them: a commit never changes, a folder `beside` may."""
         if location not in self.known:
-            return sighting(location, base)
+            return sighting(location, base, beside)
         if base:
             return None
         repository = self.known[location]
@@ -95,10 +95,14 @@ class Repositories:
         if any(p.code == "TOO_MANY_FILES" for p in problems):
             return None
         sizes = {file.name: file.size for file in repository.files}
+        taken, apart = time.time_ns(), repository_facts(beside)
+        if apart is None:
+            return None
         return Sighting(
-            place=f"{repository.endpoint.url} {location}",
-            taken=time.time_ns(),
+            place=f"{repository.endpoint.url} {location}{apart[0]}",
+            taken=taken,
             single=False,
+            repository=apart[1],
             files={name[:500]: (sizes[name], 0, 0, 0, 0) for name in names},
         )
 

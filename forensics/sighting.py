@@ -13,6 +13,7 @@ from typing import TypeAlias
 from forensics.checkpoint.folder import ADAPTER
 from forensics.checkpoint.manifest import recorded_name
 from forensics.checkpoint.opening import local_place
+from forensics.checkpoint.repository import walked
 from forensics.errors import CheckpointError
 from forensics.records import FileSeen
 
@@ -37,6 +38,8 @@ class Sighting:
     """By name as a record spells it."""
     beneath: Mapping[str, Facts] = field(default_factory=dict)
     """Files of the base below an adapter, whose names begin with `base/`."""
+    repository: Mapping[str, Facts] = field(default_factory=dict)
+    """Files of the code repository named for it."""
 
     def covers(self, seen: Iterable[FileSeen]) -> bool:
         """Whether these are the files that a record names, each once, and each could be opened and read."""
@@ -47,7 +50,7 @@ class Sighting:
         return read and once and all(f.size == facts[f.name][0] for f in seen)
 
 
-def sighting(location: str, base: str) -> Sighting | None:
+def sighting(location: str, base: str, repository: str = "") -> Sighting | None:
     """The files at a location and, for an adapter, at its base's; None for what is no local place of plain files."""
     taken = time.time_ns()
     try:
@@ -58,9 +61,31 @@ def sighting(location: str, base: str) -> Sighting | None:
             place = f"{place}\n{base}\n{below}"
     except (OSError, ValueError, RuntimeError, CheckpointError):
         return None
-    if files.keys() & beneath.keys():
+    apart = repository_facts(repository)
+    if files.keys() & beneath.keys() or apart is None:
         return None
-    return Sighting(place=place, taken=taken, single=os.path.isfile(location), files=files, beneath=beneath)
+    return Sighting(
+        place=place + apart[0], taken=taken, single=os.path.isfile(location), files=files, beneath=beneath,
+        repository=apart[1],
+    )  # fmt: skip
+
+
+def repository_facts(repository: str) -> tuple[str, dict[str, Facts]] | None:
+    """What the place of a repository adds to that of its checkpoint, and facts of its files by name.
+
+    None where not every file was listed or two names read alike; nothing without a repository.
+    """
+    if not repository:
+        return "", {}
+    root = Path(repository)
+    try:
+        names, whole = walked(root)
+        facts = {recorded_name(name): _fact(os.stat(root / name)) for name in names}
+    except (OSError, ValueError):
+        return None
+    if not whole or len(facts) < len(names):
+        return None
+    return f"\nrepository {os.fsencode(root.resolve()).decode('utf-8', 'backslashreplace')}", facts
 
 
 def _facts(location: str, prefix: str) -> tuple[str, dict[str, Facts]]:
@@ -77,30 +102,33 @@ def _facts(location: str, prefix: str) -> tuple[str, dict[str, Facts]]:
         shown = prefix + recorded_name(name)
         if shown in facts:
             raise ValueError("two names that read alike")
-        facts[shown] = (
-            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev,
-        )  # fmt: skip
+        facts[shown] = _fact(status)
     resolved = os.fsencode(Path(location).resolve()).decode("utf-8", "backslashreplace")
     return resolved, facts
 
 
+def _fact(status: os.stat_result) -> Facts:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+
+
 def same_files(one: Sighting, other: Sighting) -> bool:
     """Whether every fact about every file agrees."""
-    return (one.place, one.single, one.files, one.beneath) == (
-        other.place, other.single, other.files, other.beneath,
+    return (one.place, one.single, one.files, one.beneath, one.repository) == (
+        other.place, other.single, other.files, other.beneath, other.repository,
     )  # fmt: skip
 
 
 def unchanged(earlier: Sighting, now: Sighting) -> bool:
     """Whether no file can have changed since: the change time follows every writing and cannot be set at will."""
-    stamps = [max(facts[1], facts[2]) for facts in (*earlier.files.values(), *earlier.beneath.values())]
+    seen = (*earlier.files.values(), *earlier.beneath.values(), *earlier.repository.values())
+    stamps = [max(facts[1], facts[2]) for facts in seen]
     return same_files(earlier, now) and max(stamps, default=0) <= earlier.taken - RACY
 
 
 def alike(earlier: Sighting, now: Sighting) -> bool:
     """Whether names, sizes and modification times agree, which whoever writes the files can bring about."""
     mine, theirs = (
-        [sorted((n, f[0], f[1]) for n, f in part.items()) for part in (s.files, s.beneath)]
+        [sorted((n, f[0], f[1]) for n, f in part.items()) for part in (s.files, s.beneath, s.repository)]
         for s in (earlier, now)
     )
     return mine == theirs and (earlier.place, earlier.single) == (now.place, now.single)

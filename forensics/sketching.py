@@ -25,10 +25,13 @@ def sketch_checkpoint(
     named: Named = request.suspect
     if not named.hub and not named.path.exists():
         raise CheckpointError(f"{named.label}: no such file or folder", "check the path", code="MISSING")
+    named.require_repository()
     if out.exists() and (out.is_dir() or (not named.hub and out.samefile(named.path))):
         raise CaseError(f"{out} is a folder or the checkpoint itself", "name a new file with -o")
     if named.path.is_dir() and out.resolve().is_relative_to(named.path.resolve()):
         raise CaseError(f"{out} lies inside the checkpoint", "name a file elsewhere with -o")
+    if named.repository:
+        request.require_outside(out.parent, "the sketch file")
     offered = registry.chosen(request.probes, request.parameters)
     with tempfile.TemporaryDirectory(prefix="forensics-") as scratch:
         errands = Errands(request=request, hub=Repositories(token_env=request.token_env))

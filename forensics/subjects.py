@@ -59,6 +59,24 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepositorySeen:
+    """A code repository that was named beside a checkpoint, as far as it was read."""
+
+    name: str
+    """As named on the command line; of an absolute path only its last part."""
+    files: int
+    """Files found in it, without those of version control."""
+    texts: int
+    """How many of them were read as text."""
+    size: int
+    """Bytes read of these."""
+    digest: str
+    """SHA-256 over a line of SHA-256, two spaces and name for each text as read, sorted by name."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """One checkpoint as examined."""
 
@@ -69,7 +87,9 @@ class Subject:
     nothing was hashed whole, so that `digest` identifies nothing."""
     files: tuple[FileSeen, ...] = ()
     digest: str = ""
-    """SHA-256 over the concatenated raw digests of `files`, sorted by name."""
+    """SHA-256 over the concatenated raw digests of `files`, sorted by name, and of `repository` behind them."""
+    repository: RepositorySeen | None = None
+    """The code repository that the examiner named for it; its texts are examined as if they lay beside the weights."""
     commit: str = ""
     """Commit of the hub repository to which the reading was pinned; empty for local files."""
     architecture: Architecture | None = None

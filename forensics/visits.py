@@ -43,6 +43,7 @@ class Visit:
     memory: Memory
     location: str
     label: str
+    repository: str = ""
     seen: Sighting | None = None
     content: str = ""
     """Content key as remembered, then as read; empty where nothing may be kept."""
@@ -97,6 +98,7 @@ class Visit:
         facts = {
             "place": self.seen.place, "taken": self.seen.taken, "single": self.seen.single,
             "files": dict(self.seen.files), "beneath": dict(self.seen.beneath),
+            "repository": dict(self.seen.repository),
         }  # fmt: skip
         self.memory.write(key("place", self.seen.place), {"seen": facts, "content": self.content})
         self.keep_sketches(book)
@@ -114,7 +116,7 @@ class Visit:
         """Whether anything may be kept, and the files are as they were when this run began to read them."""
         if not self.content or self.seen is None or self.memory.store is None:
             return False
-        now = self.memory.see(self.location, self.memory.base)
+        now = self.memory.see(self.location, self.memory.base, self.repository)
         if now is None or not same_files(self.seen, now):
             self.content = ""
         return bool(self.content)
@@ -128,10 +130,10 @@ class Visit:
         return [out]
 
 
-def visited(memory: Memory, location: str, label: str, probes: Iterable[str]) -> Visit:
+def visited(memory: Memory, location: str, label: str, probes: Iterable[str], repository: str = "") -> Visit:
     """What is remembered of the checkpoint at a location, as far as the case's trust goes."""
-    visit = Visit(memory=memory, location=location, label=label)
-    visit.seen = memory.see(location, memory.base) if memory.store else None
+    visit = Visit(memory=memory, location=location, label=label, repository=repository)
+    visit.seen = memory.see(location, memory.base, repository) if memory.store else None
     record = memory.read(key("place", visit.seen.place)) if visit.seen else None
     if visit.seen is None or record is None:
         return visit

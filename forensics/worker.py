@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.archive import plain, settled
 from forensics.checkpoint.brokered import BrokeredPlace
+from forensics.checkpoint.repository import read_repository
 from forensics.confinement import Allowance, confine, peak_memory
 from forensics.errors import NOT_THE_CHECKPOINT, CheckpointError, ForensicsError, told
 from forensics.probe import Abstain, Pair, Probe, Sketch, SketchProbe
@@ -105,17 +106,22 @@ def _sketch_probes(offered: Mapping[str, Offered]) -> list[SketchProbe]:
     return [o.probe for o in offered.values() if isinstance(o.probe, SketchProbe)]
 
 
-def _opened(job: Mapping[str, Any], registry: Registry, location: str, label: str) -> Checkpoint:
-    """The checkpoint at a location, which the parent may serve from a hub."""
+def _opened(
+    job: Mapping[str, Any], registry: Registry, location: str, label: str, repository: str = ""
+) -> Checkpoint:
+    """The checkpoint at a location, which the parent may serve from a hub, with the repository named for it."""
     served = {at: BrokeredPlace.attached(**lead) for at, lead in job.get("hubs", {}).items()}
-    return registry.open(location, label, base=job.get("base", ""), places=served)
+    checkpoint = registry.open(location, label, base=job.get("base", ""), places=served)
+    if repository:
+        checkpoint.attach(read_repository(Path(repository)))
+    return checkpoint
 
 
 def read_task(job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send) -> None:
     """Reads one checkpoint, leaves its sketches in `job["out"]` and reports its record."""
     from forensics.reading import first_look, read, sketch_only
 
-    checkpoint = _opened(job, registry, job["location"], job["label"])
+    checkpoint = _opened(job, registry, job["location"], job["label"], *job.get("repositories", ()))
     try:
         if job["digest"]:
             sketches = sketch_only(checkpoint, _sketch_probes(offered), job["digest"])
@@ -182,8 +188,9 @@ def examine_task(
     job: Mapping[str, Any], registry: Registry, offered: Mapping[str, Offered], send: Send
 ) -> None:
     """Puts one paired probe to both checkpoints."""
-    suspect = _opened(job, registry, job["suspect"], job["labels"][0])
-    candidate = _opened(job, registry, job["candidate"], job["labels"][1])
+    mine, theirs = job.get("repositories", ("", ""))
+    suspect = _opened(job, registry, job["suspect"], job["labels"][0], mine)
+    candidate = _opened(job, registry, job["candidate"], job["labels"][1], theirs)
     try:
         for one in offered.values():
             probe = one.probe
@@ -235,7 +242,7 @@ def inspect_task(
     from forensics.inspection import inspected
 
     del offered
-    checkpoint = _opened(job, registry, job["location"], job["label"])
+    checkpoint = _opened(job, registry, job["location"], job["label"], *job.get("repositories", ()))
     try:
         send({"inspection": inspected(checkpoint)})
     finally:

@@ -6,9 +6,7 @@ probe has no calibration and no weight (methods §4.3 P10). Code found is read a
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +18,7 @@ from forensics import (
     Checkpoint,
     Lead,
     Measurement,
+    Papers,
     Reason,
     Sketch,
     SketchProbe,
@@ -27,34 +26,19 @@ from forensics import (
     TensorSpec,
     families,
     hookimpl,
-    leads_in,
+    licence_rows,
+    licences,
+    obligation_rows,
+    read_papers,
 )
 
-LEADS, SHOWN = 400, 100
-"""Leads of a sketch that are looked at, and rows of the table."""
-BOILERPLATE = re.compile(
-    r"(?:^|/)(?:\.gitattributes|(?:(?:generation_|tokenizer_)?config|special_tokens_map)\.json)$"
-)
-"""Written by common tools from architecture and tokenizer, so often identical in unrelated repositories."""
-SHORTEST = 64
-"""Characters below which an identical file says nothing."""
-EVERYBODY = ("hugging face", "huggingface", "free software foundation", "apache software foundation")
-"""Holders whose copyright line stands in most repositories."""
-COMMON_TAGS = frozenset(
-    {
-        "apache-2.0",
-        "mit",
-        "bsd-3-clause",
-        "cc-by-4.0",
-        "cc-by-nc-4.0",
-        "gpl-3.0",
-        "openrail",
-        "other",
-        "unknown",
-    }
-)
+SHOWN = 100
+"""Rows of a table."""
+ANYTHING = frozenset({"other", "unknown", "openrail"})
+"""Tags that so many cards carry that sharing one says nothing."""
 NAMING = ("declared parent", "configured name", "own name")
 """Kinds of leads that give a model's name."""
+Row = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +46,17 @@ class RepositoryScan(SketchProbe):
     """Licences, copyright lines, declared parents and names of model families, with file and line."""
 
     id: ClassVar[str] = "repository-scan"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "What the documents say"
     measures: ClassVar[str] = (
         "Leads in the suspect's card, licence, code and configuration: declared parents, licences, copyright lines, "
-        "names of model families, files identical in both. Documents can be copied or edited by anyone, so leads carry "
-        "no weight in the opinion and their absence means nothing. Common licences (Apache-2.0, MIT and the like) are "
-        "listed and not counted, nor are the class names and configuration files that an architecture requires."
+        "names of model families, files identical in both; how its licence texts differ from the candidate's; holders "
+        "in notices and third-party lists; what the candidate's licence asks beside what the suspect shows. Documents "
+        "can be copied or edited by anyone, so leads carry no weight in the opinion and their absence means nothing. "
+        "Common licences (Apache-2.0, MIT and the like) are listed and not counted, nor are the class names and "
+        "configuration files that an architecture requires."
     )
-    needs: ClassVar[str] = "text files beside the weights"
+    needs: ClassVar[str] = "text files beside the weights or in a repository named for them"
     knows_label: ClassVar[bool] = True
     expected: ClassVar[str] = (
         "Derived and declared: the parent's name or licence, often its copyright lines. Derived and undeclared: "
@@ -84,40 +70,42 @@ class RepositoryScan(SketchProbe):
     def sketcher(self, checkpoint: Checkpoint) -> Reader:
         """Everything is known before the pass; abstains where there is no text at all."""
         if not checkpoint.texts:
-            raise Abstain(Reason.MISSING_FILES, "no readable text file beside the weights")
+            raise Abstain(Reason.MISSING_FILES, "no readable text file beside the weights or in a repository")
         return Reader(probe=self, checkpoint=checkpoint)
 
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """How many different leads in the suspect name the candidate or stand in both word for word."""
         ours, theirs = _Side.of(suspect), _Side.of(candidate)
-        judged = [(lead, *_judged(lead, theirs)) for lead in ours.leads]
-        for name, digest in ours.files.items():
-            if digest in theirs.files.values():
-                judged.append((Lead("identical file", name, 1, name, digest), "identical in both", True))
-        counted = {(lead.kind, lead.key) for lead, _, counts in judged if counts}
-        judged.sort(key=lambda entry: (not entry[2], not entry[1]))
-        rows = tuple((lead.kind, lead.file, lead.line, lead.text, says) for lead, says, _ in judged)
-        table = Table(
-            title="Leads in the suspect's documents",
-            columns=("kind", "file", "line", "text", "about the candidate"),
-            rows=rows[:SHOWN],
-            omitted=max(0, len(rows) - SHOWN) + ours.omitted,
+        judged = [(lead, *_judged(lead, theirs)) for lead in ours.papers.leads]
+        known = set(theirs.papers.files.values())
+        judged += [
+            (Lead("identical file", name, 1, name, digest), "identical in both", True)
+            for name, digest in ours.papers.files.items()
+            if digest in known
+        ]
+        counted, found = (
+            {(lead.kind, lead.key) for lead, _, c in judged if c or every} for every in (False, True)
         )
+        judged.sort(key=lambda entry: (not entry[2], not entry[1]))
+        rows: list[Row] = [(lead.kind, lead.file, lead.line, lead.text, says) for lead, says, _ in judged]
+        unread = ours.papers.texts_omitted
         return Measurement(
             value=float(len(counted)),
             quantity="different leads in the suspect that name the candidate or stand in both, a count",
             summary=(
-                f"In the suspect's documents {len(counted)} leads point to the candidate, out of "
-                f"{len({(lead.kind, lead.key) for lead, _, _ in judged})} found. Documents are claims: this has no "
-                "weight in the opinion."
+                f"In the suspect's {ours.papers.texts} text files {len(counted)} leads point to the candidate, out of "
+                f"{len(found)} found.{f' {unread} text files were not read.' if unread else ''} Documents are claims: "
+                "this has no weight in the opinion."
             ),
             facts={
                 "width": min(ours.width, theirs.width),
                 "leads": len(judged),
+                "texts": ours.papers.texts,
+                "candidate_texts": theirs.papers.texts,
                 "candidate_families": ", ".join(sorted(theirs.families)),
                 "common_licences_not_counted": True,
             },
-            tables=(table,),
+            tables=tuple(_tables(ours, theirs, rows)),
         )
 
 
@@ -136,30 +124,11 @@ class Reader:
         """Never called."""
 
     def finish(self) -> Sketch:
-        """No arrays; leads and file digests as JSON in the facts."""
-        texts = self.checkpoint.texts
-        found, omitted = leads_in(texts)
-        common = {
-            lead.file
-            for lead in found
-            if lead.kind == "licence" and _licence(lead) in families.COMMON_LICENCES
-        }
-        files = {
-            file.name[:200].encode("utf-8", "replace").decode(): hashlib.sha256(
-                file.text.encode("utf-8", "replace")
-            ).hexdigest()
-            for file in texts
-            if len(file.text) >= SHORTEST and not BOILERPLATE.search(file.name) and file.name not in common
-        }
+        """No arrays; what the documents say as JSON in the facts."""
+        opened, label = self.checkpoint, self.checkpoint.label[:200]
+        papers = read_papers(opened.texts, label, opened.texts_omitted)
         return self.probe.sketch(
-            {},
-            {
-                "width": self.checkpoint.architecture.width,
-                "label": self.checkpoint.label[:200],
-                "leads": json.dumps(found),
-                "omitted": omitted,
-                "files": json.dumps(files),
-            },
+            {}, {"width": opened.architecture.width, "label": label, "papers": papers.encoded()}
         )
 
 
@@ -167,58 +136,50 @@ class Reader:
 class _Side:
     """A sketch, checked: it may come from a stranger."""
 
-    leads: list[Lead]
-    files: dict[str, str]
+    papers: Papers
     names: frozenset[str]
     """What this model is called, in small letters, where the name is telling."""
     families: frozenset[str]
+    claims: frozenset[tuple[str, str]]
+    """Kind and key of every lead."""
     holders: frozenset[str]
+    """Keys of whoever its copyright lines name or wrote its licence, without those who stand everywhere."""
     width: int
-    omitted: int
 
     @classmethod
     def of(cls, sketch: Sketch) -> _Side:
-        """The sketch's leads and what they say of the model itself, or an abstention where they cannot be read."""
-        facts = sketch.facts
+        """The sketch's papers and what they say of the model itself, or an abstention where they cannot be read."""
         try:
-            found = [
-                Lead(str(kind)[:40], str(file)[:200], int(line), str(text)[:200], str(key)[:200])
-                for kind, file, line, text, key in json.loads(str(facts["leads"]))[:LEADS]
-            ]
-            files = {str(name)[:200]: str(digest) for name, digest in json.loads(str(facts["files"])).items()}
-            width, omitted = int(facts["width"] or 0), int(facts["omitted"] or 0)
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            papers = Papers.decoded(str(sketch.facts["papers"]))
+            width = int(sketch.facts["width"] or 0)
+        except (KeyError, TypeError, ValueError):
             raise Abstain(Reason.INCOMPATIBLE_SKETCHES, "the sketch's leads cannot be read") from None
-        own = [str(facts.get("label") or ""), *(lead.text for lead in found if lead.kind in NAMING)]
-        licences = [lead.key for lead in found if lead.kind in {"licence", "licence tag"}]
+        own = [str(sketch.facts.get("label") or ""), *(x.text for x in papers.leads if x.kind in NAMING)]
+        told = [lead.key for lead in papers.leads if lead.kind in {"licence", "licence tag"}]
+        makers = [one.holder for name in papers.own_licences if (one := licences.licence(name))]
+        keys = {licences.holder_key(maker) for maker in makers} | set(papers.shown.holders)
         return cls(
-            leads=found,
-            files=files,
+            papers=papers,
             names=frozenset(name for text in own for name in families.telling_names(text)),
-            families=families.families_named("\n".join([*own, *licences])),
-            holders=frozenset(_holder(lead.key) for lead in found if lead.kind == "copyright line") - {""},
+            families=families.families_named("\n".join([*own, *told])),
+            claims=frozenset((lead.kind, lead.key) for lead in papers.leads),
+            holders=frozenset(key for key in keys if key and not licences.is_everybody(key)),
             width=width,
-            omitted=omitted,
         )
 
 
-def _licence(lead: Lead) -> str:
-    """The licence's name out of a lead of kind `licence`."""
-    return lead.text.rsplit(" (", 1)[0]
+def _tagged(key: str) -> str:
+    """The licence that a lead's key stands for, by its id; empty for none on our list."""
+    found = licences.tagged(key)
+    return found.id if found else ""
 
 
-def _holder(key: str) -> str:
-    """Who a copyright line names: the line without years and formulas."""
-    kept = re.sub(
-        r"\b(?:copyright|c|by|the|and|all rights reserved|inc|team|authors|(?:19|20)\d\d)\b", " ", key
-    )
-    return " ".join(kept.split())
 
 
 def _judged(lead: Lead, candidate: _Side) -> tuple[str, bool]:
     """What a lead says about the candidate, and whether that counts."""
     named = families.families_named(f"{lead.text}\n{lead.key}") & candidate.families
-    same = any(lead.kind == other.kind and lead.key == other.key for other in candidate.leads)
+    same = (lead.kind, lead.key) in candidate.claims
     family = f"names the candidate's family, {', '.join(sorted(named))}" if named else ""
     match lead.kind:
         case "declared parent" | "configured name" | "own name":
@@ -226,19 +187,55 @@ def _judged(lead: Lead, candidate: _Side) -> tuple[str, bool]:
                 return "names the candidate", True
             return family, bool(family)
         case "licence" | "licence tag":
-            common = _licence(lead) in families.COMMON_LICENCES or lead.key in COMMON_TAGS
-            if common:
+            if licences.is_common(_tagged(lead.key) or licences.normalised(lead.key)) or lead.key in ANYTHING:
                 return ("the same common licence, not counted" if same else ""), False
             return ("the same licence" if same else family), same or bool(family)
         case "copyright line":
-            if any(everybody in lead.key for everybody in EVERYBODY):
-                return "", False
-            holder = _holder(lead.key)
-            told = holder in candidate.holders and bool(holder)
-            return ("identical in both" if same else "the candidate's holder" if told else ""), same or told
+            return _holder_judged(licences.holders_of(lead.text), candidate, same=same)
         case "family name":
             return family, bool(family)
     return "", False
+
+
+def _holder_judged(holders: tuple[str, ...], candidate: _Side, *, same: bool = False) -> tuple[str, bool]:
+    """What the holders of one line say about the candidate; those who stand in every repository say nothing."""
+    own = [holder for holder in holders if not licences.is_everybody(licences.holder_key(holder))]
+    if any(licences.holder_key(holder) in candidate.holders for holder in own):
+        return ("identical in both" if same else "the candidate's holder"), True
+    named = families.families_named("\n".join(own)) & candidate.families
+    return (f"names the candidate's family, {', '.join(sorted(named))}" if named else ""), bool(named)
+
+
+def _tables(ours: _Side, theirs: _Side, leads: list[Row]) -> Iterator[Table]:
+    """The leads, then whatever else there is to show."""
+    yield _table(
+        "Leads in the suspect's documents", ("kind", "file", "line", "text", "about the candidate"), leads,
+        ours.papers.omitted,
+    )  # fmt: skip
+    compared, spans = licence_rows(ours.papers, theirs.papers)
+    held: list[Row] = [
+        (one.paper, one.file, one.line, one.holder, _holder_judged((one.holder,), theirs)[0])
+        for one in ours.papers.held
+    ]
+    held.sort(key=lambda row: (not row[-1], row[0] != "notice"))
+    asked = list(obligation_rows(ours.papers, theirs.papers))
+    listed = (
+        ("Licence texts", ("suspect's file", "candidate's file", "what it is", "words in common"), compared),
+        ("Differences of licence texts", ("suspect's file", "line", "suspect", "candidate", "times"), spans),
+        ("Holders in licences, notices and third-party lists",
+         ("document", "file", "line", "holder", "about the candidate"), held),
+        ("What licences ask, and what the suspect shows",
+         ("licence", "of", "kind", "clause", "asks for", "the suspect shows"), asked),
+    )  # fmt: skip
+    for title, columns, rows in listed:
+        if rows:
+            yield _table(title, columns, rows)
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[Row], omitted: int = 0) -> Table:
+    return Table(
+        title=title, columns=columns, rows=tuple(rows[:SHOWN]), omitted=max(0, len(rows) - SHOWN) + omitted
+    )
 
 
 @hookimpl

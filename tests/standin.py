@@ -64,6 +64,8 @@ class StandIn:
         self.stated = dict(stated or {})
         self.tokenizer = tokenizer
         self.texts = tuple(texts)
+        self.texts_omitted = 0
+        self.repository = None
         self._anchors = anchors
         self._tensors = {key: np.asarray(array, np.float32) for key, array in tensors.items()}
         self.specs = tuple(sorted((_spec(k, a) for k, a in self._tensors.items()), key=lambda s: s.source))

@@ -6,23 +6,30 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forensics.families import families_in, licences_in
+from forensics.checkpoint.texts import is_paper
+from forensics.families import families_in
+from forensics.licences.expressions import IDENTIFIER, normalised
+from forensics.licences.matching import Match, licences_of, notices_in
+from forensics.licences.words import Words
 
 if TYPE_CHECKING:
     from forensics.checkpoint.facts import TextFile
 
 TEXT = 200
 """Characters of a lead's text."""
-LEADS, PER_FILE = 400, 20
-"""Leads kept in all, and of one kind in one file."""
+LEADS, PER_FILE, REPEATED = 400, 20, 8
+"""Leads kept in all, of one kind in one file, and of one claim in all files."""
 TRIED = 300
 """Occurrences of one pattern that are looked at in one file."""
 FRONT_MATTER, DEPTH = 32_000, 12
 """Characters of a card's YAML head, and its nesting; anything beyond is refused."""
 DOCUMENT = re.compile(r"(?i)licen[cs]e|copying|notice|policy|terms|readme|\.(?:md|txt|rst)$")
+PREFIX = "repository:"
+"""Before the name of each text of a code repository, so that a reader sees which folder it lies in."""
 DECLARED = re.compile(
     r'"(_name_or_path|base_model_name_or_path|model_type)"\s*:\s*("(?:[^"\\\n]|\\.){1,400}")'
 )
@@ -63,33 +70,68 @@ class Lead(NamedTuple):
     """The same for the same claim, whatever the file."""
 
 
+@dataclass(slots=True)
+class Leads:
+    """The leads of files in the order given, within budgets."""
+
+    kept: list[Lead] = field(default_factory=list)
+    omitted: int = 0
+    _of_file: Counter[tuple[str, str]] = field(default_factory=Counter, repr=False)
+    _of_claim: Counter[tuple[str, str]] = field(default_factory=Counter, repr=False)
+
+    def add(self, leads: Iterable[Lead]) -> None:
+        """Keeps what the budgets allow and counts the rest."""
+        for lead in leads:
+            self._of_file[lead.kind, lead.file] += 1
+            self._of_claim[lead.kind, lead.key] += 1
+            few = self._of_file[lead.kind, lead.file] <= PER_FILE
+            few = few and self._of_claim[lead.kind, lead.key] <= REPEATED and len(self.kept) < LEADS
+            if few:
+                self.kept.append(lead)
+            self.omitted += not few
+
+
 def leads_in(texts: Iterable[TextFile]) -> tuple[list[Lead], int]:
     """The leads of all files in order, within budgets, and how many were left out."""
-    kept: list[Lead] = []
-    seen: Counter[tuple[str, str]] = Counter()
+    found = Leads()
     for file in texts:
-        for lead in _of_file(file):
-            seen[lead.kind, lead.file] += 1
-            if seen[lead.kind, lead.file] <= PER_FILE and len(kept) < LEADS:
-                kept.append(lead)
-    return kept, seen.total() - len(kept)
+        found.add(leads_of(file, matches_in(file)))
+    return found.kept, found.omitted
 
 
-def _of_file(file: TextFile) -> Iterator[Lead]:
+def matches_in(file: TextFile, words: Words | None = None) -> tuple[Match, ...]:
+    """The licences in a document, or those that the head of any other file names; `words` are a document's own."""
+    if file.name.lower().endswith(".json"):
+        return ()
+    if is_document(file.name):
+        return licences_of(words or Words.of(file.text))
+    return notices_in(file.text)
+
+
+def is_document(name: str) -> bool:
+    """Whether a file is searched for the texts of licences."""
+    return is_paper(name) or DOCUMENT.search(name) is not None
+
+
+def leads_of(file: TextFile, matches: Iterable[Match]) -> Iterator[Lead]:
     """Every lead of one file."""
     name = file.name.lower()
-    if name == "readme.md":
+    if name.removeprefix(PREFIX) == "readme.md":
         yield from _front_matter(file)
     if name.endswith(".json"):
         yield from _configured(file)
     else:
         yield from _copyrights(file)
-    if DOCUMENT.search(name):
-        for licence, share in licences_in(file.text).items():
-            yield _lead(
-                "licence", file, 1, f"{licence} ({100 * share:.0f} % of its characteristic phrases)", licence
-            )
+    for said in islice(IDENTIFIER.finditer(file.text), PER_FILE):
+        yield _licence_tag(file, file.text.count("\n", 0, said.start()) + 1, said[1])
+    for match in matches:
+        yield _lead("licence", file, match.line, match.told(), match.licence.id)
     yield from _families(file)
+
+
+def _licence_tag(file: TextFile, line: int, text: str) -> Lead:
+    """A licence expression or tag, under one key however it is spelt."""
+    return _lead("licence tag", file, line, text, normalised(text))
 
 
 def _lead(kind: str, file: TextFile, line: int, text: str, key: str = "") -> Lead:
@@ -164,7 +206,8 @@ def _front_matter(file: TextFile) -> Iterator[Lead]:
             kind = KINDS.get(str(key.value))
             for node in value.value if isinstance(value.value, list) else [value]:
                 if kind and isinstance(getattr(node, "value", None), str) and node.value:
-                    yield _lead(kind, file, node.start_mark.line + 1, node.value)
+                    lead = _lead(kind, file, node.start_mark.line + 1, node.value)
+                    yield _licence_tag(file, lead.line, node.value) if kind == "licence tag" else lead
     except (ValueError, RecursionError) as error:
         yield _lead("unreadable head", file, 1, f"the card's head is no plain YAML ({error})")
 

@@ -16,6 +16,7 @@ from forensics.checkpoint.folder import Listing
 from forensics.checkpoint.layout import Layout, bundled_layouts
 from forensics.checkpoint.place import read_small
 from forensics.checkpoint.plan import Plan, Planned, plan_for
+from forensics.checkpoint.repository import Repository
 from forensics.checkpoint.statements import stated
 from forensics.checkpoint.stored import Stored, WeightFile
 from forensics.checkpoint.texts import read_texts
@@ -82,6 +83,10 @@ class Checkpoint:
         self.touched: set[str] = set()
         """Stored precisions of whatever was asked for, for whoever replaces and reads this set."""
         self._texts: tuple[TextFile, ...] | None = None
+        self.texts_omitted = 0
+        """Text files beside the weights that were not read, once `texts` was asked for."""
+        self.repository: Repository | None = None
+        """The code repository named for it, as far as it was read."""
 
     @property
     def architecture(self) -> Architecture:
@@ -217,10 +222,15 @@ class Checkpoint:
 
     @property
     def texts(self) -> tuple[TextFile, ...]:
-        """Card, licence, notice, code and config files, each cut at a budget."""
+        """Card, licence, notice, code and config files, each cut at a budget; those of a repository follow them."""
         if self._texts is None:
-            self._texts = read_texts(self.listing) if self.listing else ()
-        return self._texts
+            self._texts, self.texts_omitted = read_texts(self.listing) if self.listing else ((), 0)
+        return (*self._texts, *(self.repository.texts if self.repository else ()))
+
+    def attach(self, repository: Repository) -> None:
+        """Takes the texts of the code repository that was named for this checkpoint."""
+        self.repository = repository
+        self.problems += [Problem(where=self.label, code=c, message=m) for c, m in repository.problems]
 
     @property
     def stated(self) -> Mapping[str, str]:
@@ -237,9 +247,10 @@ class Checkpoint:
             file.close()
 
 
-def digest_of(files: Iterable[tuple[str, str]]) -> str:
-    """One digest over (name, sha256 hex) pairs: SHA-256 of the raw digests, sorted by name."""
+def digest_of(files: Iterable[tuple[str, str]], repository: str = "") -> str:
+    """One digest over (name, sha256 hex) pairs: SHA-256 of the raw digests, sorted by name, a repository's last."""
     whole = hashlib.sha256()
     for _, sha256 in sorted(files):
         whole.update(bytes.fromhex(sha256))
+    whole.update(bytes.fromhex(repository))
     return whole.hexdigest()

@@ -82,7 +82,7 @@ def _memory(*, reading: bool) -> int:
 def readable_for(job: Mapping[str, Any]) -> list[str]:
     """Every file and folder that a job's own locations stand for; what is not on this machine is left out."""
     named: list[str] = []
-    for key in ("location", "base", "suspect", "candidate"):
+    for key in ("location", "base", "suspect", "candidate", "repositories"):
         value = job.get(key)
         named += [value] if isinstance(value, str) else value or []
     return [place for location in dict.fromkeys(named) if location for place in _places(Path(location))]

@@ -100,6 +100,9 @@ def _item(subject: Subject, writer: Writer) -> None:
         writer.pair(
             "digest", f"{subject.digest}{' (of the parts read)' if subject.form == 'first-look' else ''}"
         )
+    if seen := subject.repository:
+        told = f"{seen.name}: {numbers.count(seen.texts)} text files of {numbers.count(seen.files)}"
+        writer.pair("repository", f"{told}, {numbers.size(seen.size)}, digest {seen.digest}")
     if subject.architecture:
         a = subject.architecture
         writer.pair(
