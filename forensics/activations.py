@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
     from forensics.prompts import Place
 
-
-BLOCK_BYTES = 16 << 30
-"""Of a block in float32, where a probe says nothing else: every public dense model has smaller ones."""
+__all__ = ["Bounds", "Running", "encoded", "permuted_agreement", "reached", "root_kernel"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +36,8 @@ class Running:
     """Tokens kept of a text."""
 
     @classmethod
-    def of(
-        cls,
-        checkpoint: Checkpoint,
-        tokenizer: str,
-        max_parameters: int,
-        tokens: int,
-        *,
-        block_bytes: int = BLOCK_BYTES,
-        device: str = "auto",
-    ) -> Running:
+    def of(cls, checkpoint: Checkpoint, tokenizer: str, bounds: Bounds, tokens: int) -> Running:
         """The checkpoint's model with its tokenizer.json; raises Abstain (see `layered.Layered.of`)."""
-        bounds = Bounds(parameters=max_parameters, block_bytes=block_bytes, device=device)
         model = Layered.of(checkpoint, bounds)
         longest = int(getattr(model.decoder.config, "max_position_embeddings", 0) or tokens)
         layer_norm = checkpoint.architecture.norm == "layer"

@@ -146,7 +146,9 @@ class Layered:
         import torch
 
         causal = self.checkpoint.config.get("model_type") in RUNS  # of others it is not known
-        together = BATCH_TOKENS if causal and not self.experts else 0  # what pads would be routed to experts too
+        together = (
+            BATCH_TOKENS if causal and not self.experts else 0
+        )  # what pads would be routed to experts too
         for form in (torch.Tensor, tuple):
             batches = [_Batch(texts=texts) for texts in _batches(ids, together)]
             try:

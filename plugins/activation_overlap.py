@@ -148,14 +148,10 @@ class Runner:
         """
         probe = self.probe
         shown = prompts.prompts_from(probe.prompts)
-        model = activations.Running.of(
-            self.checkpoint,
-            self.tokenizer,
-            probe.max_parameters,
-            probe.tokens,
-            block_bytes=probe.block_bytes,
-            device=probe.device,
+        bounds = activations.Bounds(
+            parameters=probe.max_parameters, block_bytes=probe.block_bytes, device=probe.device
         )
+        model = activations.Running.of(self.checkpoint, self.tokenizer, bounds, probe.tokens)
         blocks = [block + 1 for block in alignment.evenly_spaced(model.depth, probe.layers)]
         arrays: dict[str, NDArray[np.generic]] = {"blocks": np.array(blocks, np.int32)}
         for kind, texts in (("nonsense", prompts.nonsense(probe.seed)), ("prompts", shown)):

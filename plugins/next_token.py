@@ -1,18 +1,14 @@
 """Next tokens: do two models go on alike after the same words, more than their habits alone would make them?
 
-At fixed places in the probe prompts each model's likeliest next token is noted, with the log-probabilities of the 64
-likeliest. Agreement a is the share of places where both have the same one, chance c the share over all pairs of
-*different* places, which is what two models with these habits and nothing else in common would agree to; the value is
-(a − c) / (1 − c), as Cohen's kappa (1960) has it. With one vocabulary the same token is meant; with two, which cut text
-otherwise, that the bytes of one begin with the bytes of the other. Divergence (Lin 1991, Jensen-Shannon, in bits) is
-taken with one vocabulary only, over the tokens in both lists and everything else as one, which bounds it from below.
+At fixed places in the prompts each model's likeliest next token is noted, with the log-probabilities of the 64
+likeliest. Agreement a is the share of places where both have the same one, chance c that over pairs of *different*
+places, which these habits alone would give; the value is (a − c) / (1 − c), as Cohen's kappa (1960). With one
+vocabulary the same token is meant; with two, which cut text otherwise, that the bytes of one begin with those of the
+other. Divergence (Lin 1991, Jensen-Shannon, in bits) is told for one vocabulary only. Several candidates are set
+against each other as Nikolić et al. (2025) do: is the nearest nearer than every other?
 
-Several candidates are set against each other as Nikolić et al. (2025) do: is the nearest nearer than every other? Here
-whole texts are the units, since places of one text depend on each other.
-
-Invariant to everything that does not change what a model computes. Two good models of one language agree on much
-without a common weight, a student of the candidate agrees on more, and training on other text wears it down: it is
-behaviour and needs controls to be read.
+Invariant to whatever does not change what a model computes. Good models of one language agree on much without a common
+weight, a student of the candidate on more, and training on other text wears it down: it is read beside controls.
 """
 
 from __future__ import annotations
@@ -30,7 +26,6 @@ from forensics import (
     Checkpoint,
     Measurement,
     Reason,
-    Scalar,
     Sketch,
     SketchProbe,
     Table,
@@ -120,8 +115,7 @@ class NextToken(SketchProbe):
                 "chance": chance,
                 "one_vocabulary": one,
                 "js_divergence_bits_at_least": divergence,
-                "suspect_device": ours.device,
-                "candidate_device": theirs.device,
+                "devices": f"{ours.device}, {theirs.device}",
                 "prompts_sha256": str(suspect.facts.get("prompts_sha256"))[:64],
             },
         )
@@ -176,38 +170,31 @@ class Predictor:
     def finish(self) -> Sketch:
         """Places (n, 2) as (text, offset); of each the likeliest tokens' hashes and log-probabilities, (n, TOP).
 
-        `likeliest` (n, LONGEST) are the bytes of the first of them, zeros behind their end, of `lengths` (n,) bytes;
-        `vocabulary` the smallest hashes of all tokens, ascending.
+        `likeliest` (n, LONGEST) are the bytes of the first of them, zeros behind their end; `vocabulary` the smallest
+        hashes of all tokens, ascending.
         """
         probe, known = self.probe, self.checkpoint.tokenizer
         assert known is not None
         shown = prompts.prompts_from(probe.prompts)
-        model = activations.Running.of(
-            self.checkpoint,
-            self.tokenizer,
-            probe.max_parameters,
-            probe.tokens,
-            block_bytes=probe.block_bytes,
-            device=probe.device,
+        bounds = activations.Bounds(
+            parameters=probe.max_parameters, block_bytes=probe.block_bytes, device=probe.device
         )
+        model = activations.Running.of(self.checkpoint, self.tokenizer, bounds, probe.tokens)
         places, found = model.predict(shown, prompts.places(shown, probe.positions), TOP)
         if len(places) < FEWEST_PLACES:
             raise Abstain(Reason.NOT_FINITE, f"finite predictions were read at only {len(places)} places")
         spelt = {i: text.encode("utf-8", "surrogatepass") for text, i in known.special.items()}
         spelt |= {i: token for token, i in known.tokens.items()}
         hashes = {int(i): token_hash(spelt.get(int(i), b"\xff%d" % i)) for i in np.unique(found.tokens)}
-        first = [spelt.get(int(i), b"")[:LONGEST] for i in found.tokens[:, 0]]
-        padded = b"".join(token.ljust(LONGEST, b"\0") for token in first)
+        first = [spelt.get(int(i), b"")[:LONGEST].ljust(LONGEST, b"\0") for i in found.tokens[:, 0]]
         arrays: dict[str, NDArray[np.generic]] = {
             "places": places,
             "hashes": np.vectorize(hashes.__getitem__, otypes=[np.uint64])(found.tokens),
             "log_probs": found.log_probs,
-            "likeliest": np.frombuffer(padded, np.uint8).reshape(len(first), LONGEST).copy(),
-            "lengths": np.array([len(token) for token in first], np.int32),
+            "likeliest": np.array([list(token) for token in first], np.uint8),
             "vocabulary": np.array(sorted(map(token_hash, known.tokens))[:VOCABULARY_SAMPLE], np.uint64),
         }
-        facts: dict[str, Scalar] = {"prompts_sha256": prompts.digest(shown), "device": model.device}
-        return probe.sketch(arrays, facts)
+        return probe.sketch(arrays, {"prompts_sha256": prompts.digest(shown), "device": model.device})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,17 +212,17 @@ class _Side:
         try:
             arrays = sketch.arrays
             n, width = arrays["hashes"].shape
-            log_probs, lengths = arrays["log_probs"].astype(np.float64), arrays["lengths"].astype(np.int64)
+            log_probs = arrays["log_probs"].astype(np.float64)
             spelt, places = arrays["likeliest"].astype(np.uint8), arrays["places"]
-            shapes = log_probs.shape, lengths.shape, spelt.shape, places.shape, arrays["vocabulary"].ndim
-            if shapes != ((n, width), (n,), (n, LONGEST), (n, 2), 1) or not 0 < width <= TOP:
+            shapes = log_probs.shape, spelt.shape, places.shape, arrays["vocabulary"].ndim
+            if shapes != ((n, width), (n, LONGEST), (n, 2), 1) or not 0 < width <= TOP:
                 raise ValueError("shapes")
             if not np.isfinite(log_probs).all() or (np.exp(log_probs).sum(axis=1) > 1.001).any():
                 raise ValueError("no probabilities")
             found = alignment.NextTokens(
                 hashes=arrays["hashes"].astype(np.uint64),
                 probs=np.exp(log_probs),
-                likeliest=tuple(bytes(row[: max(0, k)]) for row, k in zip(spelt, lengths, strict=True)),
+                likeliest=tuple(bytes(row).rstrip(b"\0") for row in spelt),
                 vocabulary=np.unique(arrays["vocabulary"].astype(np.uint64)),
             )
         except (KeyError, TypeError, ValueError) as error:
