@@ -23,7 +23,6 @@ from benchmarks.real_shapes import SHAPES, write
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 TOKENS = 48
 """Tokens of a made-up text: about what a default prompt has."""
-TEXTS = 24
 
 
 def peak() -> float:
@@ -32,7 +31,7 @@ def peak() -> float:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1e6
 
 
-def hashed(folder: Path) -> dict[str, float]:
+def hashed(folder: Path, texts: int) -> dict[str, float]:  # noqa: ARG001 - alike to call
     """One pass over every weight file."""
     begun = time.perf_counter()
     for path in sorted(folder.glob("*.safetensors")):
@@ -43,7 +42,7 @@ def hashed(folder: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - begun, "peak_gb": peak()}
 
 
-def streamed(folder: Path) -> dict[str, float]:
+def streamed(folder: Path, texts: int) -> dict[str, float]:
     """The layer-streamed pass over made-up texts, then the likeliest tokens behind each."""
     import numpy as np
 
@@ -56,9 +55,9 @@ def streamed(folder: Path) -> dict[str, float]:
     model = Layered.of(checkpoint, Bounds(parameters=10**12, block_bytes=64 << 30))
     ready = peak()
     random = np.random.default_rng(0)
-    ids = random.integers(0, 100_000, (TEXTS, TOKENS)).tolist()
+    ids = random.integers(0, 100_000, (texts, TOKENS)).tolist()
     begun = time.perf_counter()
-    (states,) = model.states(ids, [range(8, TOKENS, 4)] * TEXTS, [FINAL])
+    (states,) = model.states(ids, [range(8, TOKENS, 4)] * texts, [FINAL])
     between = time.perf_counter()
     predictions(model, states, 64)
     return {
@@ -66,7 +65,7 @@ def streamed(folder: Path) -> dict[str, float]:
         "head_seconds": time.perf_counter() - between,
         "ready_gb": ready,
         "peak_gb": peak(),
-        "tokens": TEXTS * TOKENS,
+        "tokens": texts * TOKENS,
     }
 
 
@@ -75,11 +74,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--shape", choices=sorted(SHAPES), default="7b")
     arguments.add_argument("--layers", type=int, help="keep so many layers of the shape")
+    arguments.add_argument("--texts", type=int, default=24)
     arguments.add_argument("--only", choices=("hashed", "streamed"), help=argparse.SUPPRESS)
     arguments.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.only:
-        print(json.dumps({"hashed": hashed, "streamed": streamed}[given.only](given.folder)))
+        print(json.dumps({"hashed": hashed, "streamed": streamed}[given.only](given.folder, given.texts)))
         return
     shape = replace(SHAPES[given.shape], layers=given.layers or SHAPES[given.shape].layers)
     with tempfile.TemporaryDirectory(prefix="behaviour-") as scratch:
@@ -88,6 +88,7 @@ def main() -> None:
         print(json.dumps({"shape": given.shape, "layers": shape.layers, "gb": size / 1e9}), flush=True)
         for only in ("hashed", "streamed"):
             command = [sys.executable, "-m", "benchmarks.behaviour", "--only", only, "--folder", str(folder)]
+            command += ["--texts", str(given.texts)]
             done = subprocess.run(
                 command,
                 check=True,

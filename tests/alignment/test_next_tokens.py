@@ -34,9 +34,9 @@ def test_divergence_is_exact_where_all_is_kept_and_lower_elsewhere() -> None:
     p, q = drawn(0), 0.5 * drawn(0) + 0.5 * drawn(1)
     exact = jensenshannon(p, q, axis=1, base=2) ** 2
     np.testing.assert_allclose(tokens(p, 60).divergences(tokens(q, 60)), exact, atol=1e-9)
-    lower = tokens(p, 12).divergences(tokens(q, 12))
+    lower = tokens(p, 20).divergences(tokens(q, 20))
     assert (lower <= exact + 1e-12).all()
-    assert lower.mean() > 0.5 * exact.mean()
+    assert lower.mean() > 0.6 * exact.mean()
     np.testing.assert_allclose(tokens(p, 12).divergences(tokens(p, 12)), 0.0, atol=1e-12)
 
 
