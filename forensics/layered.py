@@ -127,41 +127,39 @@ class Layered:
 
         with torch.inference_mode(), embedded(self.checkpoint, self.model, ids, self.device):
             try:
-                batches, form = self._begun(ids)
+                batches, tupled = self._begun(ids)
                 keep(0)
                 for number in range(self.depth if FINAL in found else max(layers)):
                     self._apply(number, batches)
                     keep(number + 1)
                 if FINAL in found:
                     for batch in batches:
-                        self._finish(batch, form)
+                        self._finish(batch, tupled=tupled)
                     keep(FINAL)
             except EXPECTED as error:
                 detail = f"the model does not run ({type(error).__name__})"
                 raise Abstain(Reason.UNSUPPORTED, detail) from None
         return [np.concatenate([found[layer][text] for text in range(len(ids))]) for layer in layers]
 
-    def _begun(self, ids: Sequence[Sequence[int]]) -> tuple[list[_Batch], type]:
-        """The batches, each in front of the first block, and whether blocks answer with a tensor or a tuple."""
-        import torch
-
+    def _begun(self, ids: Sequence[Sequence[int]]) -> tuple[list[_Batch], bool]:
+        """The batches, each in front of the first block, and whether blocks answer with a tuple, not a tensor."""
         causal = self.checkpoint.config.get("model_type") in RUNS  # of others it is not known
         together = (
             BATCH_TOKENS if causal and not self.experts else 0
         )  # what pads would be routed to experts too
-        for form in (torch.Tensor, tuple):
+        for tupled in (False, True):
             batches = [_Batch(texts=texts) for texts in _batches(ids, together)]
             try:
                 for batch in batches:
-                    self._record(batch, ids, form)
-            except (Unstreamable, *EXPECTED):
-                if form is tuple:
+                    self._record(batch, ids, tupled=tupled)
+            except EXPECTED:
+                if tupled:
                     raise
                 continue
-            return batches, form
-        raise AssertionError("one of the forms was returned or raised")
+            return batches, tupled
+        raise AssertionError("one of the two was returned or raised")
 
-    def _record(self, batch: _Batch, ids: Sequence[Sequence[int]], form: type) -> None:
+    def _record(self, batch: _Batch, ids: Sequence[Sequence[int]], *, tupled: bool) -> None:
         """Calls the forward with recorders for blocks."""
         import torch
 
@@ -177,7 +175,7 @@ class Layered:
                     raise Unstreamable("the forward does more between blocks than hand on the stream")
                 batch.stream = stream
                 batch.beside.append((args, kwargs))
-                return (stream,) if form is tuple else stream
+                return (stream,) if tupled else stream
 
             return record
 
@@ -202,11 +200,11 @@ class Layered:
         for stack in self.experts:
             stack.drop()
 
-    def _finish(self, batch: _Batch, form: type) -> None:
+    def _finish(self, batch: _Batch, *, tupled: bool) -> None:
         """What the forward makes of what left the last block."""
 
         def saying(_number: int) -> Any:
-            return lambda *_args, **_kwargs: (batch.stream,) if form is tuple else batch.stream
+            return lambda *_args, **_kwargs: (batch.stream,) if tupled else batch.stream
 
         with self._stood_in(saying):
             batch.stream = self.decoder(input_ids=batch.ids, use_cache=False).last_hidden_state

@@ -48,7 +48,7 @@ def sketches(tmp_path_factory: pytest.TempPathFactory, tokenizer: str) -> dict[s
     made = {
         "base": fresh("llama", 0),
         "near": noised(1, 0.02),
-        "far": noised(2, 0.3),
+        "far": noised(2, 0.1),
         "other": fresh("llama", 5),
     }
     return {
