@@ -143,21 +143,23 @@ class Layered:
 
     def _begun(self, ids: Sequence[Sequence[int]]) -> tuple[list[_Batch], bool]:
         """The batches, each in front of the first block, and whether blocks answer with a tuple, not a tensor."""
+        try:
+            return self._recorded(ids, tupled=False), False
+        except EXPECTED as error:
+            first = error
+        try:
+            return self._recorded(ids, tupled=True), True
+        except EXPECTED:
+            raise first from None
+
+    def _recorded(self, ids: Sequence[Sequence[int]], *, tupled: bool) -> list[_Batch]:
+        """Every batch in front of the first block."""
         causal = self.checkpoint.config.get("model_type") in RUNS  # of others it is not known
-        together = (
-            BATCH_TOKENS if causal and not self.experts else 0
-        )  # what pads would be routed to experts too
-        for tupled in (False, True):
-            batches = [_Batch(texts=texts) for texts in _batches(ids, together)]
-            try:
-                for batch in batches:
-                    self._record(batch, ids, tupled=tupled)
-            except EXPECTED:
-                if tupled:
-                    raise
-                continue
-            return batches, tupled
-        raise AssertionError("one of the two was returned or raised")
+        together = causal and not self.experts  # what pads would be routed to experts too
+        batches = [_Batch(texts=texts) for texts in _batches(ids, BATCH_TOKENS if together else 0)]
+        for batch in batches:
+            self._record(batch, ids, tupled=tupled)
+        return batches
 
     def _record(self, batch: _Batch, ids: Sequence[Sequence[int]], *, tupled: bool) -> None:
         """Calls the forward with recorders for blocks."""

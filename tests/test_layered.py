@@ -271,7 +271,7 @@ print(json.dumps({"before": before, "peak": peak(), "shape": found.tokens.shape}
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_memory_is_that_of_a_block_and_not_of_the_model(tmp_path: Path) -> None:
-    """A model of 545 MB in float32, with an embedding and a head of 92 MB each, runs in a fifth of that."""
+    """A model of 522 MB in float32, with an embedding and a head of 92 MB each, runs in a quarter of that."""
     shape = replace(
         SHAPES["0.5b"], width=768, heads=12, neurons=3072, layers=10, vocabulary=30_000, tied=False
     )
