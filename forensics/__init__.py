@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from forensics.checkpoint.leads import leads_in as leads_in
     from forensics.checkpoint.paper_reading import read_papers as read_papers
     from forensics.checkpoint.papers import Papers as Papers
-    from forensics.checkpoint.terms import licence_rows as licence_rows
-    from forensics.checkpoint.terms import obligation_rows as obligation_rows
     from forensics.checkpoint.statements import statements_of as statements_of
     from forensics.checkpoint.statements import telling_setting as telling_setting
+    from forensics.checkpoint.terms import licence_rows as licence_rows
+    from forensics.checkpoint.terms import obligation_rows as obligation_rows
     from forensics.checkpoint.tokenizer import token_hash as token_hash
     from forensics.errors import ForensicsError as ForensicsError
     from forensics.hookspecs import hookimpl as hookimpl

@@ -1,18 +1,19 @@
-"""Hidden states of a model at fixed places of the probe prompts, whatever its tokenizer.
+"""Hidden states and predictions of a model at fixed places of the probe prompts, whatever its tokenizer.
 
-Works on what `runnable` built; the tokenizer is run here, so this belongs into a worker that may be killed.
+Works on what `layered` streams; the tokenizer is run here, so this belongs into a worker that may be killed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from forensics.hollow import Bounds
+from forensics.layered import FINAL, Layered
+from forensics.predicted import Predictions, predictions
 from forensics.probe import Abstain
 from forensics.readings import Reason
-from forensics.runnable import EXPECTED, assembled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,29 +22,36 @@ if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
     from forensics.prompts import Place
 
+__all__ = ["Bounds", "Running", "encoded", "permuted_agreement", "reached", "root_kernel"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A model ready to read texts."""
+    """A model ready to read texts; its weights stay in the file."""
 
-    decoder: Any
+    model: Layered
     tokenizer: str
     layer_norm: bool
     longest: int
     """Tokens kept of a text."""
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, tokenizer: str, max_parameters: int, tokens: int) -> Running:
-        """The checkpoint's model, filled, with its tokenizer.json; raises Abstain (see `runnable.assembled`)."""
-        decoder = assembled(checkpoint, max_parameters)
-        longest = int(getattr(decoder.config, "max_position_embeddings", 0) or tokens)
+    def of(cls, checkpoint: Checkpoint, tokenizer: str, bounds: Bounds, tokens: int) -> Running:
+        """The checkpoint's model with its tokenizer.json; raises Abstain (see `layered.Layered.of`)."""
+        model = Layered.of(checkpoint, bounds)
+        longest = int(getattr(model.decoder.config, "max_position_embeddings", 0) or tokens)
         layer_norm = checkpoint.architecture.norm == "layer"
-        return cls(decoder=decoder, tokenizer=tokenizer, layer_norm=layer_norm, longest=min(tokens, longest))
+        return cls(model=model, tokenizer=tokenizer, layer_norm=layer_norm, longest=min(tokens, longest))
 
     @property
     def depth(self) -> int:
         """Number of blocks."""
-        return len(_blocks(self.decoder))
+        return self.model.depth
+
+    @property
+    def device(self) -> str:
+        """Where it is computed: `cpu` or `cuda`."""
+        return self.model.device
 
     def read(
         self, texts: Sequence[str], places: Sequence[Place], layers: Sequence[int]
@@ -56,20 +64,47 @@ class Running:
 
         from forensics.alignment.kernels import anchor_inputs
 
+        keys, states = self._states(texts, places, layers)
+        if not len(keys):
+            return keys, [np.zeros((0, 1), np.float32) for _ in layers]
+        units = [anchor_inputs(kept, subtract_mean=self.layer_norm) for kept in states]
+        finite = np.logical_and.reduce([np.isfinite(unit).all(axis=1) for unit in units])
+        return keys[finite], [unit[finite] for unit in units]
+
+    def predict(
+        self, texts: Sequence[str], places: Sequence[Place], count: int
+    ) -> tuple[NDArray[np.int32], Predictions]:
+        """The places that the tokenizer reaches, (n, 2), and the `count` likeliest tokens after each.
+
+        Places where a state or a log-probability is not finite are left out.
+        """
+        import numpy as np
+
+        keys, states = self._states(texts, places, [FINAL])
+        if not len(keys):
+            none = np.zeros((0, count))
+            return keys, Predictions(tokens=none.astype(np.int32), log_probs=none.astype(np.float32))
+        finite = np.isfinite(states[0]).all(axis=1)
+        found = predictions(self.model, states[0][finite], count)
+        sound = np.isfinite(found.log_probs).all(axis=1)
+        return keys[finite][sound], Predictions(tokens=found.tokens[sound], log_probs=found.log_probs[sound])
+
+    def _states(
+        self, texts: Sequence[str], places: Sequence[Place], layers: Sequence[int]
+    ) -> tuple[NDArray[np.int32], list[NDArray[np.float32]]]:
+        """The places that are reached, and the bare states there per layer; all texts in one pass over the file."""
+        import numpy as np
+
         keys: list[tuple[int, int]] = []
-        states: list[list[NDArray[np.float32]]] = [[] for _ in layers]
+        ids, at = [], []
         for index, encoding in enumerate(encoded(self.tokenizer, texts, self.longest)):
             there = reached(texts[index], encoding, [p.offset for p in places if p.prompt == index])
             if there:
                 keys += [(index, offset) for offset in there]
-                read = hidden_states(self.decoder, encoding.ids, layers, list(there.values()))
-                for kept, state in zip(states, read, strict=True):
-                    kept.append(state)
-        if not keys:
-            return np.zeros((0, 2), np.int32), [np.zeros((0, 1), np.float32) for _ in layers]
-        units = [anchor_inputs(np.concatenate(kept), subtract_mean=self.layer_norm) for kept in states]
-        finite = np.logical_and.reduce([np.isfinite(unit).all(axis=1) for unit in units])
-        return np.array(keys, np.int32)[finite], [unit[finite] for unit in units]
+                ids.append(encoding.ids)
+                at.append(list(there.values()))
+        states = self.model.states(ids, at, layers) if keys else []
+        return np.array(keys, np.int32).reshape(-1, 2), states
 
 
 def encoded(tokenizer: str, texts: Sequence[str], longest: int) -> list[Any]:
@@ -99,51 +134,6 @@ def reached(text: str, encoding: Any, offsets: Sequence[int]) -> dict[int, int]:
         if over and not text[offset + 1 : encoding.offsets[over[-1]][1]].strip():
             found[offset] = over[-1]
     return found
-
-
-def hidden_states(
-    decoder: Any, ids: Sequence[int], layers: Sequence[int], at: Sequence[int]
-) -> list[NDArray[np.float32]]:
-    """Residual stream behind each of `layers` at the tokens `at`, each (len(at), width).
-
-    Layer 0 is what enters the first block, layer l what leaves block l; read between blocks, so before the final
-    norm. Raises Abstain (unsupported) where the model has no list of blocks or cannot run the tokens.
-    """
-    import torch
-
-    blocks = _blocks(decoder)
-    seen: dict[int, Any] = {}
-
-    def entering(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen[0] = args[0] if args else kwargs["hidden_states"]
-
-    def leaving(layer: int) -> Any:
-        def keep(_module: Any, _args: Any, output: Any) -> None:
-            seen[layer] = output[0] if isinstance(output, tuple) else output
-
-        return keep
-
-    with ExitStack() as hooks, torch.inference_mode():
-        hooks.callback(blocks[0].register_forward_pre_hook(entering, with_kwargs=True).remove)
-        for layer in layers:
-            if layer:
-                hooks.callback(blocks[layer - 1].register_forward_hook(leaving(layer)).remove)
-        try:
-            decoder(input_ids=torch.tensor([list(ids)]), use_cache=False)
-        except EXPECTED as error:
-            raise Abstain(Reason.UNSUPPORTED, f"the model does not run ({type(error).__name__})") from None
-    return [seen[layer][0, list(at)].float().numpy() for layer in layers]
-
-
-def _blocks(decoder: Any) -> Any:
-    """The list of transformer blocks: the first module list as long as the config says."""
-    import torch
-
-    wanted = decoder.config.num_hidden_layers
-    for module in decoder.modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == wanted:
-            return module
-    raise Abstain(Reason.UNSUPPORTED, "the model has no list of blocks")
 
 
 def root_kernel(states: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Builds a checkpoint's model with transformers' own classes. No code of the checkpoint's own is ever run.
 
-The model is built from an allow-list of bounded config values and filled tensor by tensor through the house's own
-reader; `from_pretrained`, remote code and network are never involved (decision 18). Whatever cannot be built
-or filled is an abstention with its reason.
+The model is built from an allow-list of bounded config values, without weights: `layered` fills it block by block
+through the house's own reader; `from_pretrained`, remote code and network are never involved (decision 18). Whatever
+cannot be built is an abstention with its reason.
 """
 
 from __future__ import annotations
@@ -141,34 +141,47 @@ def _rope(declared: Any) -> dict[str, Any]:
     return kept
 
 
-def assembled(checkpoint: Checkpoint, max_parameters: int) -> Any:
-    """The declared architecture's decoder (a transformers base model, float32, eval mode), filled from the file.
+def outlined(checkpoint: Checkpoint, max_parameters: int) -> Any:
+    """The declared architecture's model with its head (a transformers class, eval mode), its weights on no device yet.
 
-    Raises Abstain: unsupported (type unknown, values senseless), too large, or missing tensors.
+    Buffers are as the class makes them; experts are called one by one. Raises Abstain: unsupported (type unknown,
+    values senseless), or too large: more than `max_parameters` that a token passes through.
     """
-    stored = sum(spec.rows * spec.columns for spec in checkpoint.specs)
-    _within(stored, max_parameters)
     kind = checkpoint.config.get("model_type")
     offered = (layout for layout in checkpoint.layouts if layout not in bundled_layouts())
     if not (isinstance(kind, str) and kind in RUNS) and not any(kind in one.model_types for one in offered):
         raise Abstain(Reason.UNSUPPORTED, "the declared model type is none of those that are run")
     given = settings(checkpoint.config)
     hollow = _built(kind, given, hollow=True)
-    _within(sum(tensor.numel() for tensor in hollow.state_dict().values()), max_parameters)
-    model = _built(kind, given, hollow=False)
-    decoder = model.base_model
-    prefix = "" if decoder is model else f"{model.base_model_prefix}."
-    _fill(checkpoint, decoder, prefix)
-    return decoder.eval()
+    count = passed_through(hollow)
+    if count > max_parameters:
+        detail = f"a token passes through {count:,} parameters; set to run at most {max_parameters:,}"
+        raise Abstain(Reason.TOO_LARGE, detail)
+    return _built(kind, given, hollow=False).eval()
 
 
-def _within(count: int, limit: int) -> None:
-    if count > limit:
-        raise Abstain(Reason.TOO_LARGE, f"{count:,} parameters; set to run at most {limit:,}")
+def passed_through(model: Any) -> int:
+    """Parameters that one token passes through: of a mixture's experts only as many as a token is routed to."""
+    routed = getattr(model.config, "num_experts_per_tok", None)
+    count = sum(tensor.numel() for tensor in model.parameters())
+    for module in model.modules():
+        for tensor in stacks(module).values():
+            idle = tensor.shape[0] - min(int(routed or tensor.shape[0]), tensor.shape[0])
+            count -= tensor.numel() // tensor.shape[0] * idle
+    return count
+
+
+def stacks(module: Any) -> dict[str, Any]:
+    """The module's own parameters that hold one matrix for each expert, (experts, …, …), by name."""
+    if not hasattr(
+        module, "is_concatenated"
+    ):  # what transformers gives a class whose experts are called one by one
+        return {}
+    return {name: tensor for name, tensor in module.named_parameters(recurse=False) if tensor.ndim == 3}
 
 
 def _built(kind: Any, given: Mapping[str, Any], *, hollow: bool) -> Any:
-    """An unfilled model; `hollow` builds shapes only, at no cost in memory."""
+    """A model without weights; `hollow` without buffers either, which costs nothing whatever the sizes."""
     import torch
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -176,18 +189,46 @@ def _built(kind: Any, given: Mapping[str, Any], *, hollow: bool) -> Any:
     if not isinstance(kind, str) or not kind:
         raise Abstain(Reason.UNSUPPORTED, "config.json declares no model type")
     try:
-        with _quiet(), torch.device("meta" if hollow else "cpu"), torch.random.fork_rng(devices=[]):
+        with _quiet(), _weightless(hollow=hollow), torch.random.fork_rng(devices=[]):
             config = AutoConfig.for_model(
                 kind, pad_token_id=None, **given
             )  # defaults may lie beyond a vocabulary
             return AutoModelForCausalLM.from_config(
-                config, attn_implementation="eager", dtype=torch.float32, trust_remote_code=False
+                config,
+                attn_implementation="eager",
+                experts_implementation="eager",
+                dtype=torch.float32,
+                trust_remote_code=False,
             )
     except (*EXPECTED, StrictDataclassError) as error:
         raise Abstain(
             Reason.UNSUPPORTED,
             f"no {kind[:40]!r} model can be built from its config ({type(error).__name__})",
         ) from None
+
+
+@contextmanager
+def _weightless(*, hollow: bool) -> Iterator[None]:
+    """Parameters made inside have a shape and no memory; buffers are made as ever, unless `hollow`."""
+    import torch
+
+    if hollow:
+        with torch.device("meta"):
+            yield
+        return
+    register = torch.nn.Module.register_parameter
+
+    def registered(module: Any, name: str, parameter: Any) -> None:
+        if parameter is not None and not parameter.is_meta:  # its memory, never touched, goes back here
+            parameter = torch.nn.Parameter(parameter.to("meta"), requires_grad=False)
+        register(module, name, parameter)
+
+    torch.nn.Module.register_parameter = registered  # type: ignore[method-assign]
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -201,15 +242,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
-
-
-def _fill(checkpoint: Checkpoint, decoder: Any, prefix: str) -> None:
-    """Copies every parameter and persistent buffer from the checkpoint; one that is missing is an abstention."""
-    import torch
-
-    with torch.no_grad():
-        for name, tensor in decoder.state_dict().items():
-            values = checkpoint.fill(prefix + name, tuple(tensor.shape))
-            if values is None:
-                raise Abstain(Reason.MISSING_TENSORS, f"nothing in the file fits {prefix + name}")
-            tensor.copy_(torch.from_numpy(values))

@@ -62,7 +62,7 @@ class ActivationOverlap(SketchProbe):
         "candidate and for models with its embeddings pasted in."
     )
     isolated: ClassVar[bool] = True
-    time_limit: ClassVar[float] = 300.0
+    time_limit: ClassVar[float] = 3600.0
 
     prompts: str = ""
     """One prompt per line or a JSON list; empty for the default set. Shown beside the reading, never in it."""
@@ -72,8 +72,12 @@ class ActivationOverlap(SketchProbe):
     """Blocks read, evenly spaced, at most."""
     tokens: int = 128
     """Tokens kept of each text."""
-    max_parameters: int = 300_000_000
-    """Larger models are not run."""
+    max_parameters: int = 8_000_000_000
+    """That a token passes through, on a processor; ten times as many on an accelerator. Time is in proportion."""
+    block_bytes: int = 16 << 30
+    """Of the largest block in float32, with all experts. Memory is in proportion."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto` for whichever there is."""
     permutations: int = 100
     """Draws of the permutation null that is shown beside the value."""
     seed: int = 0
@@ -144,7 +148,10 @@ class Runner:
         """
         probe = self.probe
         shown = prompts.prompts_from(probe.prompts)
-        model = activations.Running.of(self.checkpoint, self.tokenizer, probe.max_parameters, probe.tokens)
+        bounds = activations.Bounds(
+            parameters=probe.max_parameters, block_bytes=probe.block_bytes, device=probe.device
+        )
+        model = activations.Running.of(self.checkpoint, self.tokenizer, bounds, probe.tokens)
         blocks = [block + 1 for block in alignment.evenly_spaced(model.depth, probe.layers)]
         arrays: dict[str, NDArray[np.generic]] = {"blocks": np.array(blocks, np.int32)}
         for kind, texts in (("nonsense", prompts.nonsense(probe.seed)), ("prompts", shown)):
@@ -159,7 +166,8 @@ class Runner:
                     Reason.NOT_FINITE, f"finite hidden states were read at only {len(places)} places"
                 )
         width = self.checkpoint.architecture.width
-        return probe.sketch(arrays, {"width": width, "prompts_sha256": prompts.digest(shown)})
+        facts = {"width": width, "prompts_sha256": prompts.digest(shown), "device": model.device}
+        return probe.sketch(arrays, facts)
 
 
 @dataclass(frozen=True, kw_only=True)

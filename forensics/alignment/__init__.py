@@ -77,6 +77,7 @@ from forensics.alignment.neuron_pairs import LayerMatch, Matching, match_depths,
 from forensics.alignment.neuron_routes import GONE, SHARED_LEAST, routes
 from forensics.alignment.neuron_sample import SampledUnit
 from forensics.alignment.neuron_units import UnitMatch, UnitView, leg_agreements, match_units
+from forensics.alignment.next_tokens import NextTokens, beyond_chance, nearer, stepped_down
 from forensics.alignment.ordered import order_z, stand_sorted
 from forensics.alignment.permutation import (
     SymmetryTest,
@@ -142,6 +143,7 @@ __all__ = [
     "Mixture",
     "MlpLegs",
     "Moments",
+    "NextTokens",
     "Orders",
     "Outline",
     "Placed",
@@ -163,6 +165,7 @@ __all__ = [
     "answerable",
     "attention_flips",
     "balance",
+    "beyond_chance",
     "cast",
     "centre",
     "chernoff",
@@ -216,6 +219,7 @@ __all__ = [
     "mixture",
     "monte_carlo_p",
     "near_initial",
+    "nearer",
     "nested_layers",
     "neuron_flips",
     "normal_scores",
@@ -247,6 +251,7 @@ __all__ = [
     "special_likeness",
     "stack",
     "stand_sorted",
+    "stepped_down",
     "stratified_z",
     "swap_contrasts",
     "tie_tables",

@@ -11,7 +11,7 @@ import numpy as np
 from forensics.checkpoint.beside import TowerMatrix, corner, tower_matrices
 from forensics.checkpoint.config import model_type
 from forensics.checkpoint.facts import Anchors, TextFile, TokenizerFacts
-from forensics.checkpoint.fill import module_tensor
+from forensics.checkpoint.fill import module_expert, module_matrix, module_tensor
 from forensics.checkpoint.folder import Listing
 from forensics.checkpoint.layout import Layout, bundled_layouts
 from forensics.checkpoint.place import read_small
@@ -168,14 +168,14 @@ class Checkpoint:
         hashed = hashed[np.lexsort((hashed[:, 1], hashed[:, 0]))]
         if not len(hashed):
             return None
-        rows = self._picked(spec, hashed[:, 1].astype(int).tolist())
+        rows = self.picked(spec, hashed[:, 1].astype(int).tolist())
         finite = np.isfinite(rows).all(axis=1)
         return Anchors(hashes=hashed[finite, 0], rows=np.ascontiguousarray(rows[finite]))
 
-    def _picked(self, spec: TensorSpec, wanted: list[int]) -> NDArray[np.float32]:
+    def picked(self, spec: TensorSpec, wanted: list[int]) -> NDArray[np.float32]:
         """Single rows of a tensor, shape (len(wanted), columns); only the units that hold them are read, each once."""
         planned, _ = self._where[spec.role, spec.layer, spec.expert]
-        (segment,) = planned.segments
+        (segment,) = (one for one in planned.segments if one.spec is spec)
         picked = np.empty((len(wanted), spec.columns), dtype=np.float32)
         unit = planned.codec.unit_rows if planned.codec else 1
         by_unit: dict[int, list[tuple[int, int]]] = {}
@@ -240,6 +240,14 @@ class Checkpoint:
     def fill(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
         """Values for a module parameter of the *declared* architecture, whatever the file calls its tensors."""
         return module_tensor(self, model_type(self.config), name, shape)
+
+    def fill_expert(self, name: str, shape: tuple[int, int, int], expert: int) -> NDArray[np.float32] | None:
+        """The same of one expert of a stack (experts, …), shape `shape[1:]`."""
+        return module_expert(self, model_type(self.config), name, shape, expert)
+
+    def filled_by(self, name: str, shape: tuple[int, ...]) -> TensorSpec | None:
+        """The canonical tensor whose rows are those of a module's matrix, for `rows` and `picked`; None for none."""
+        return module_matrix(self, model_type(self.config), name, shape)
 
     def close(self) -> None:
         """Closes every file; the checkpoint cannot be read afterwards."""
