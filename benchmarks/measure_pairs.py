@@ -24,8 +24,8 @@ from forensics.reading import read
 from forensics.registry import Registry
 
 READERS = {
-    "alignment", "checkpoint", "account.py", "activations.py", "attending.py", "probe.py", "prompts.py", "reading.py",
-    "readings.py", "runnable.py", "sketches.py",
+    "alignment", "checkpoint", "account.py", "activations.py", "attending.py", "probe.py", "prompts.py",
+    "prompt_set.py", "reading.py", "readings.py", "runnable.py", "sketches.py",
 }  # fmt: skip
 """Rooms and files of the core that a sketch or a reading comes through."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from forensics.checkpoint.tokenizer import token_hash as token_hash
     from forensics.errors import ForensicsError as ForensicsError
     from forensics.hookspecs import hookimpl as hookimpl
+    from forensics.matrices import Matrix as Matrix
     from forensics.probe import Abstain as Abstain
     from forensics.probe import Pair as Pair
     from forensics.probe import Probe as Probe
@@ -58,6 +59,7 @@ _HOMES = {
     "forensics.checkpoint.tokenizer": ("token_hash",),
     "forensics.errors": ("ForensicsError",),
     "forensics.hookspecs": ("hookimpl",),
+    "forensics.matrices": ("Matrix",),
     "forensics.probe": ("Abstain", "Pair", "Probe", "Sketch", "SketchProbe", "Sketcher", "TensorSpec"),
     "forensics.readings": (
         "Aspect",

@@ -151,17 +151,18 @@ def root_kernel(states: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def permuted_agreement(
-    ours: NDArray[np.floating], theirs: NDArray[np.floating], texts: Sequence[int], *, draws: int, seed: int
+    ours: NDArray[np.floating], theirs: NDArray[np.floating], within: Sequence[int], *, draws: int, seed: int
 ) -> NDArray[np.float64]:
-    """Mean inner product of matched flat kernels (k, p) with our places permuted within each text, shape (draws,).
+    """Mean inner product of matched flat kernels (k, p) with our places permuted within groups, shape (draws,).
 
-    `texts` numbers the text of each of the n places, p = n (n − 1) / 2.
+    `within` numbers the group of each of the n places, p = n (n − 1) / 2. With a place's word order as its group only
+    texts change places, so that what hidden states show of mere position counts for nothing.
     """
     import numpy as np
 
     rng = np.random.Generator(np.random.PCG64(seed))
-    of = np.asarray(texts)
-    groups = [np.flatnonzero(of == text) for text in np.unique(of)]
+    of = np.asarray(within)
+    groups = [np.flatnonzero(of == group) for group in np.unique(of)]
     first, second = np.triu_indices(len(of), 1)
     pair = np.zeros((len(of), len(of)), np.intp)
     pair[first, second] = pair[second, first] = np.arange(len(first))

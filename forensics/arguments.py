@@ -120,9 +120,12 @@ def _choice(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--probes", nargs="+", metavar="ID", default=[], help="only these probes (default: all)"
     )
-    command.add_argument(
-        "--prompts", metavar="FILE", help="texts for the activation probe, one per line or a JSON list"
-    )
+    texts = command.add_mutually_exclusive_group()
+    texts.add_argument(
+        "--prompts", metavar="FILE",
+        help="texts for the probes of behaviour, one per line or a JSON list, instead of the shipped set",
+    )  # fmt: skip
+    texts.add_argument("--more-prompts", metavar="FILE", help="the same, besides the shipped set")
 
 
 def _exhibits(command: argparse.ArgumentParser) -> None:

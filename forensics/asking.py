@@ -22,7 +22,7 @@ def request_of(given: argparse.Namespace, suspect: str) -> Request:
     from forensics.filing import filed
     from forensics.naming import named, named_groups
 
-    prompts, no_cache = getattr(given, "prompts", ""), getattr(given, "no_cache", True)
+    no_cache = getattr(given, "no_cache", True)
     if given.hub_token_env and "TOKEN" not in given.hub_token_env.upper():
         hint = "workers are not given variables whose name holds TOKEN; rename it"
         raise CaseError(f"--hub-token-env names {given.hub_token_env}", hint)
@@ -32,7 +32,7 @@ def request_of(given: argparse.Namespace, suspect: str) -> Request:
         candidates=candidates,
         controls=controls,
         probes=tuple(dict.fromkeys(getattr(given, "probes", ()))),
-        parameters={"prompts": _prompts(prompts)} if prompts else {},
+        parameters=_parameters(given),
         base=given.base,
         quick=getattr(given, "quick", False),
         self_test=getattr(given, "self_test", False),
@@ -56,7 +56,18 @@ def _brought(files: list[str]) -> tuple[Mapping[str, object], ...]:
     return read_calibrations(files)
 
 
+def _parameters(given: argparse.Namespace) -> dict[str, str]:
+    """The prompts, where some are given: in place of the default set, or behind it."""
+    from forensics.prompts import extended
+
+    if getattr(given, "prompts", ""):
+        return {"prompts": _prompts(given.prompts)}
+    more = getattr(given, "more_prompts", "")
+    return {"prompts": extended(_prompts(more))} if more else {}
+
+
 def _prompts(path: str) -> str:
+    """The text of a file of prompts, which must be usable."""
     from forensics.prompts import prompts_from
 
     require_file(Path(path), "name a UTF-8 text file")

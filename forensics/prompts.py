@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forensics.errors import ForensicsError
+from forensics.prompt_set import TEXTS, VERSION
 
 TEXT_LIMIT = 1_000_000
 """Characters of a whole set."""
@@ -22,107 +24,33 @@ PROMPT_LIMIT = 4_000
 SKIPPED_WORDS = 2
 """The first words of a prompt are not read: models park attention there, whatever the words are."""
 
-DEFAULT_PROMPTS: tuple[str, ...] = (
-    (
-        "The ferry left the island an hour late because the captain had refused to sail until the fog lifted from "
-        "the harbour and the last crates of lemons were tied down under the canvas."
-    ),
-    (
-        "My grandmother kept bees behind the shed, and every September she would carry the heavy frames into the "
-        "kitchen, cut the wax with a hot knife and let the honey run slowly into a tin bucket."
-    ),
-    (
-        "A glacier moves even where it seems to stand still: the ice at its base melts under pressure, slides over "
-        "the rock and freezes again, carrying stones that scratch long lines into the valley floor."
-    ),
-    (
-        "The committee agreed that the old bridge should be closed to lorries at once, that the council would pay "
-        "for an inspection before winter, and that nobody would speak to the newspapers until the engineer replied."
-    ),
-    (
-        "When the violin maker died, his apprentice found forty unfinished instruments in the attic, each with a "
-        "small paper label that named the tree, the year it was felled and the customer who never came back."
-    ),
-    (
-        "Yeast turns sugar into alcohol only while there is little oxygen; give the same cells plenty of air and "
-        "they grow faster, make far less alcohol and leave the brewer with a thin and disappointing beer."
-    ),
-    (
-        "To repair a puncture, turn the bicycle over, loosen the wheel, lift one side of the tyre off the rim with "
-        "two levers, pull out the tube, find the hole under water and roughen the rubber before gluing the patch."
-    ),
-    (
-        "Nobody in the courtroom moved while the interpreter repeated the question, because the witness had begun "
-        "to answer before she finished and now sat with both hands flat on the table, looking at the clock."
-    ),
-    (
-        '"Did you lock the garden gate?" asked Nora. "I thought you had the key," said her brother, "and anyway '
-        'the dog is asleep." She sighed, took the torch from the hook and went out into the rain without a coat.'
-    ),
-    (
-        "def running_mean(values, window):\n    total = 0.0\n    means = []\n    for index, value in "
-        "enumerate(values):\n        total += value\n        if index >= window:\n            total -= values[index - "
-        "window]\n        means.append(total / min(index + 1, window))\n    return means\n"
-    ),
-    (
-        "for (int row = 0; row < height; row++) {\n    for (int column = 0; column < width; column++) {\n        "
-        "pixels[row * width + column] = blend(front, back, row, column);\n    }\n}\nreturn pixels; // caller frees it\n"
-    ),
-    (
-        "SELECT author, COUNT(*) AS books FROM loans JOIN titles ON titles.id = loans.title WHERE loans.year > 2009 "
-        "GROUP BY author HAVING COUNT(*) >= 3 ORDER BY books DESC LIMIT 20;"
-    ),
-    (
-        "class Queue:\n    def __init__(self, limit):\n        self.items = []\n        self.limit = limit\n\n    def "
-        "push(self, item):\n        if len(self.items) == self.limit:\n            raise ValueError('queue is "
-        "full')\n        self.items.append(item)\n"
-    ),
-    (
-        "<section id='opening-hours'>\n  <h2>Opening hours</h2>\n  <p class='note'>Closed on Mondays and in "
-        "August.</p>\n  <ul>\n    <li>Tuesday to Friday: nine to five</li>\n    <li>Saturday: ten to one</li>\n  "
-        "</ul>\n</section>\n"
-    ),
-    (
-        "Shopping for the week: two loaves of rye bread, a dozen eggs, butter, spinach, red onions, a small bag of "
-        "rice, olive oil, black pepper, washing powder, candles, and stamps for the letter to Lisbon."
-    ),
-    (
-        "Steps before leaving:\n1. close every window\n2. empty the fridge\n3. turn off the water\n4. give the "
-        "spare key to the neighbour\n5. write the train number on the card\n6. check the oven once more\n"
-    ),
-    (
-        "Planets in order of distance from the Sun are Mercury, Venus, Earth, Mars, Jupiter, Saturn, Uranus and "
-        "Neptune; of these Jupiter is the largest, Mercury the smallest, and Venus the hottest at its surface."
-    ),
-    (
-        "Between 1990 and 2005 the village shrank from 1,240 people to 867, while the number of houses rose from "
-        "402 to 431, so that the average household fell from 3.1 persons to almost exactly 2.0."
-    ),
-    "12 + 7 = 19, 19 + 8 = 27, 27 + 9 = 36, 36 + 10 = 46, 46 + 11 = 57, 57 + 12 = 69, 69 + 13 = 82, 82 + 14 = 96",
-    (
-        "Invoice 4471: 3 boxes at 18.50 each make 55.50, delivery adds 6.20, tax at 20 percent comes to 12.34, and "
-        "the total due by 30 November is 74.04, payable in one sum."
-    ),
-    (
-        "El panadero abrió la tienda antes del amanecer, encendió el horno de leña y puso sobre la mesa las cestas "
-        "vacías, porque sabía que los primeros clientes llegarían con el autobús de las seis y media."
-    ),
-    (
-        "Aunque la carretera estaba cubierta de nieve, los vecinos del valle decidieron subir a pie hasta la ermita "
-        "para celebrar la fiesta, llevando mantas, pan, queso y una guitarra vieja."
-    ),
-    (
-        "Осенью река поднялась так высоко, что старый мост закрыли, и дети из соседней деревни ездили в школу на "
-        "лодке, которую каждое утро приводил молчаливый рыбак."
-    ),
-    (
-        "Маленький музей хранит карты, часы и письма моряка, который три года искал пролив, потом вернулся "
-        "домой и никогда больше не выходил в море."
-    ),
-)
-"""Written for this purpose: prose, speech, code, lists, numbers, Spanish and Russian."""
+WORD = re.compile(r"[^\s、。，！？；：]+[、。，！？；：]*")
+"""What a place ends: a run without blanks, in scripts that write none a clause with its full-width mark."""
+
+RANDOM_TEXTS, RANDOM_STRINGS = 3, 24
+ALPHABETS = (range(0x21, 0x7F), range(0x21, 0x7F), range(0xC0, 0xD7), range(0x3B1, 0x3CA), range(0x430, 0x450),
+             range(0x5D0, 0x5EB), range(0x3042, 0x3094), range(0x4E00, 0x9FA6))  # fmt: skip
+"""Printable ASCII twice, then letters of Latin, Greek, Cyrillic, Hebrew, Hiragana and Han."""
 
 NONSENSE_TEXTS, NONSENSE_WORDS = 24, 35
+
+
+def random_strings() -> tuple[str, ...]:
+    """Texts of strings of 3 to 8 characters from all `ALPHABETS`, drawn from SHA-256: tokens in no usual order."""
+    texts = []
+    for text in range(RANDOM_TEXTS):
+        strings = []
+        for string in range(RANDOM_STRINGS):
+            drawn = hashlib.sha256(f"random string/{text}/{string}".encode()).digest()
+            picked = (int.from_bytes(drawn[i : i + 3], "big") for i in range(1, 3 * (3 + drawn[0] % 6), 3))
+            alphabets = ((ALPHABETS[one % len(ALPHABETS)], one // len(ALPHABETS)) for one in picked)
+            strings.append("".join(chr(letters[at % len(letters)]) for letters, at in alphabets))
+        texts.append(" ".join(strings))
+    return tuple(texts)
+
+
+DEFAULT_PROMPTS: tuple[str, ...] = (*(text for kind in TEXTS.values() for text in kind), *random_strings())
+"""The shipped set: ten languages and more, code, arithmetic, rare strings, random strings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +111,18 @@ def digest(prompts: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(prompts).encode("ascii")).hexdigest()
 
 
+def extended(text: str) -> str:
+    """The default set followed by the prompts in `text`, as a JSON list; errors as in `prompts_from`."""
+    whole = json.dumps([*DEFAULT_PROMPTS, *(prompts_from(text) if text.strip() else ())])
+    prompts_from(whole)
+    return whole
+
+
+def named(sha256: str) -> str:
+    """Which set a digest stands for: the default one with its version, or one that was given for the case."""
+    return f"default, version {VERSION}" if sha256 == digest(DEFAULT_PROMPTS) else "given for this case"
+
+
 def places(prompts: tuple[str, ...], count: int) -> tuple[Place, ...]:
     """About `count` word ends, spread evenly over the prompts and within each, in reading order.
 
@@ -192,11 +132,21 @@ def places(prompts: tuple[str, ...], count: int) -> tuple[Place, ...]:
     for index, prompt in enumerate(prompts):
         words = [
             Place(prompt=index, offset=match.end() - 1, order=order, word=match.group())
-            for order, match in enumerate(re.finditer(r"\S+", prompt))
+            for order, match in enumerate(WORD.finditer(prompt))
         ][SKIPPED_WORDS:]
         share = min(len(words), (count - len(chosen)) // (len(prompts) - index))
         chosen += [words[(2 * i + 1) * len(words) // (2 * share)] for i in range(share)]
     return tuple(chosen)
+
+
+def word_orders(prompts: tuple[str, ...], keys: Sequence[tuple[int, int]]) -> list[int]:
+    """How many words precede each (text, offset) in its text, as in `Place.order`; ValueError for one beyond them."""
+    orders = []
+    for text, offset in keys:
+        if not (0 <= text < len(prompts) and 0 <= offset < len(prompts[text])):
+            raise ValueError(f"no character {offset} in text {text}")
+        orders.append(sum(match.end() <= offset for match in WORD.finditer(prompts[text])))
+    return orders
 
 
 def _listed(text: str) -> list[str]:

@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from forensics.errors import ForensicsError
+from forensics.matrices import Matrix
+from forensics.strict import STRICT as STRICT  # noqa: PLC0414 - records take it from here
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -38,9 +40,6 @@ Direction: TypeAlias = Literal["suspect-from-candidate", "candidate-from-suspect
 
 P_FLOOR = 1e-12
 """Smallest p-value ever printed: beyond it the model behind any null is the larger error (methods §4.5)."""
-
-STRICT: Any = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
-"""How the archive reads a record back: nothing unknown, nothing that is not finite."""
 
 
 class Reason(StrEnum):
@@ -182,6 +181,10 @@ class Measurement:
     """Named side figures, e.g. how many tokens were shared."""
     tables: tuple[Table, ...] = ()
     series: tuple[Series, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
+    """A reading per pair of layers, for a heat map; not weighed."""
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+    """The same kind of reading on other inputs, by what they are; set against the controls, never weighed."""
     signs: tuple[Sign, ...] = ()
     kinship: tuple[Kinship, ...] = ()
     """What the reading explains of the relation; the opinion takes it over where descent is shown."""
@@ -189,7 +192,7 @@ class Measurement:
     __pydantic_config__: ClassVar[Any] = STRICT
 
     def __post_init__(self) -> None:
-        numbers: list[object] = [self.value, *self.layers, *self.facts.values()]
+        numbers: list[object] = [self.value, *self.layers, *self.facts.values(), *self.elsewhere.values()]
         for line in self.series:
             numbers += [*line.x, *line.y]
         numbers += [cell for table in self.tables for row in table.rows for cell in row]

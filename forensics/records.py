@@ -29,9 +29,9 @@ from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
     "Architecture", "CandidateRelation", "Case", "Certificate", "Condition", "Contribution", "Direction", "Dossier",
-    "Environment", "Exhibit", "FileSeen", "Finding", "JointFinding", "Omission", "Opinion", "Origin", "PairReading",
-    "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId", "Relation", "Standing", "Statement",
-    "Subject", "Tool", "Toward", "Unexamined", "Verdict", "Weight",
+    "Environment", "Exhibit", "FileSeen", "Finding", "JointFinding", "Margin", "Omission", "Opinion", "Origin",
+    "PairReading", "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId", "Relation", "Standing",
+    "Statement", "Subject", "Tool", "Toward", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
 
@@ -85,6 +85,27 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """How far a behavioural reading lies above the same instrument's readings on the controls; never weighed."""
+
+    inputs: str = ""
+    """On what it was read; empty for the probe's own value, else the name in `Measurement.elsewhere`."""
+    reading: float
+    controls: int
+    """Controls of the case."""
+    speaking: int = 0
+    """Those on which the instrument gave this reading."""
+    highest: float | None = None
+    """Their highest; None where no control speaks."""
+    by: str = ""
+    """The control that has it."""
+    margin: float | None = None
+    """`reading` less `highest`."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A probe's outcome for one candidate, entered in the record."""
 
@@ -98,6 +119,8 @@ class Finding:
     exact: Exact | None = None
     background: Table | None = None
     """Counts of unrelated and derived reference pairs per bin of `value`, with this case's bin marked."""
+    margins: tuple[Margin, ...] = ()
+    """Of a probe of behaviour on a candidate: its readings against the controls; empty otherwise."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

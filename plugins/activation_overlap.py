@@ -8,7 +8,6 @@ independent models agree since they learn one language; on nonsense they have no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,8 +18,10 @@ from forensics import (
     Abstain,
     Aspect,
     Checkpoint,
+    Matrix,
     Measurement,
     Reason,
+    Scalar,
     Series,
     Sketch,
     SketchProbe,
@@ -32,11 +33,10 @@ from forensics import (
     prompts,
 )
 
-Floats = NDArray[np.floating]
-Key = tuple[int, int]
-"""(index of a text, character offset in it)."""
 FEWEST_PLACES, FEWEST_IN_PROMPTS = 64, 16
 """Fewer places leave too little of a kernel; prompts with fewer are left out."""
+LARGEST_SIDE = 64
+"""Blocks of a side that stand in a heat map."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +93,9 @@ class ActivationOverlap(SketchProbe):
     def compare(self, suspect: Sketch, candidate: Sketch) -> Measurement:
         """Mean over the first half of the suspect's blocks of the best agreement with any block of the candidate."""
         ours, theirs = _Side.of(suspect), _Side.of(candidate)
-        nonsense = _Overlap.of(ours.nonsense, theirs.nonsense)
-        on_prompts = _Overlap.of(ours.prompts, theirs.prompts) if ours.prompts and theirs.prompts else None
-        best = nonsense.projected.argmax(axis=1)
-        per_block = nonsense.projected.max(axis=1)
-        early = slice(0, (len(per_block) + 1) // 2)
-        value = float(per_block[early].mean())
-        texts = [text for text, _ in nonsense.places]
-        matched = nonsense.left[early], nonsense.right[best][early]
-        null = activations.permuted_agreement(*matched, texts, draws=self.permutations, seed=self.seed)
-        plain = float(on_prompts.plain.max(axis=1).mean()) if on_prompts else None
+        nonsense = _agreement(ours.nonsense, theirs.nonsense)
+        on_prompts = _on_prompts(ours, theirs)
+        value = nonsense.early()
         return Measurement(
             value=value,
             quantity="mean best projected CKA on nonsense over the first half of the suspect's blocks, −1 to 1",
@@ -111,19 +104,39 @@ class ActivationOverlap(SketchProbe):
                 f"the candidate's to {value:.2f} (1 is identical, 0 is nothing in common) beyond what their input "
                 "embeddings explain."
             ),
-            layers=tuple(float(v) for v in per_block),
+            layers=tuple(float(v) for v in nonsense.projected.max(axis=1)),
             facts={
                 "width": min(ours.width, theirs.width),
                 "places": len(nonsense.places),
-                "all_blocks": float(per_block.mean()),
-                "plain_cka_on_prompts": plain,
-                "permutation_z": (value - float(null.mean())) / max(float(null.std()), 1e-9),
-                "permutation_meaning": "whether places correspond at all; unrelated models may show that too",
-                "prompts_sha256": str(suspect.facts.get("prompts_sha256"))[:64],
+                "all_blocks": float(nonsense.projected.max(axis=1).mean()),
+                "plain_cka_on_prompts": float(on_prompts.plain.max(axis=1).mean()) if on_prompts else None,
+                **self._null(nonsense, value),
+                "prompts": prompts.named(ours.prompts_sha256),
+                "prompts_sha256": ours.prompts_sha256,
             },
+            elsewhere={"prompts, embeddings taken out": on_prompts.early()} if on_prompts else {},
             tables=(_table(ours.blocks, theirs.blocks, nonsense, on_prompts),),
             series=_series(ours.blocks, nonsense, on_prompts),
+            matrices=_matrices(ours.blocks, theirs.blocks, nonsense, on_prompts),
         )
+
+    def _null(self, nonsense: alignment.StateAgreement, value: float) -> dict[str, Scalar]:
+        """Where the value lies among its draws with texts exchanged, every word staying in its place of the text."""
+        try:
+            orders = prompts.word_orders(prompts.nonsense(self.seed), nonsense.places)
+        except ValueError as error:
+            raise Abstain(Reason.INCOMPATIBLE_SKETCHES, f"the sketch's places do not fit ({error})") from None
+        early = slice(0, (len(nonsense.left) + 1) // 2)
+        matched = nonsense.left[early], nonsense.right[nonsense.projected.argmax(axis=1)][early]
+        null = activations.permuted_agreement(*matched, orders, draws=self.permutations, seed=self.seed)
+        return {
+            "permutation_z": (value - float(null.mean())) / max(float(null.std()), 1e-9),
+            "permutation_share": (1 + int((null >= value).sum())) / (1 + len(null)),
+            "permutation_meaning": (
+                "draws at least as high, texts exchanged within each word position: whether words correspond at all; "
+                "unrelated models may show that too"
+            ),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,37 +184,13 @@ class Runner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Kernels:
-    """Kernels over the places of one kind of text."""
-
-    places: list[Key]
-    packed: NDArray[np.float16]
-
-    @classmethod
-    def of(cls, sketch: Sketch, kind: str, blocks: int) -> _Kernels:
-        """Out of a sketch that may come from a stranger; ValueError or KeyError where its parts do not fit."""
-        places, packed = sketch.arrays[f"{kind}_places"], sketch.arrays[f"{kind}_kernels"].astype(np.float16)
-        n = len(places)
-        if n < 4 or places.shape != (n, 2) or packed.shape != (blocks + 1, n * (n - 1) // 2):
-            raise ValueError("shapes")
-        if not np.isfinite(packed).all():
-            raise ValueError("not finite")
-        return cls(places=[(int(text), int(offset)) for text, offset in places], packed=packed)
-
-    def flat(self, shared: Sequence[Key]) -> Floats:
-        """Flat unit kernels over the shared places, (1 + k, p), the input's first."""
-        at = {key: i for i, key in enumerate(self.places)}
-        keep = np.array([at[key] for key in shared], np.intp)
-        return alignment.unpack(self.packed, len(self.places), keep)
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Side:
     """A sketch, checked."""
 
     blocks: list[int]
-    nonsense: _Kernels
-    prompts: _Kernels | None
+    nonsense: alignment.StateKernels
+    prompts: alignment.StateKernels | None
+    prompts_sha256: str
     width: int
 
     @classmethod
@@ -212,40 +201,59 @@ class _Side:
             there = "prompts_places" in sketch.arrays
             return cls(
                 blocks=blocks,
-                nonsense=_Kernels.of(sketch, "nonsense", len(blocks)),
-                prompts=_Kernels.of(sketch, "prompts", len(blocks)) if there else None,
+                nonsense=alignment.StateKernels.of(sketch.arrays, "nonsense", len(blocks)),
+                prompts=alignment.StateKernels.of(sketch.arrays, "prompts", len(blocks)) if there else None,
+                prompts_sha256=str(sketch.facts["prompts_sha256"])[:64],
                 width=int(sketch.facts["width"] or 0),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Abstain(Reason.INCOMPATIBLE_SKETCHES, f"the sketch's parts do not fit ({error})") from None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Overlap:
-    """CKA of every block of the suspect with every block of the candidate, (k, k')."""
+def _agreement(ours: alignment.StateKernels, theirs: alignment.StateKernels) -> alignment.StateAgreement:
+    """Over the places that both tokenizers reach; abstains where they are too few."""
+    shared = len(ours.shared_with(theirs))
+    if shared < FEWEST_IN_PROMPTS:
+        raise Abstain(Reason.NOT_COMPARABLE, f"only {shared} places in the texts were read in both")
+    return alignment.StateAgreement.of(ours, theirs)
 
-    places: list[Key]
-    plain: Floats
-    projected: Floats
-    left: Floats
-    """The suspect's flat kernels with both inputs' kernels projected out, (k, p)."""
-    right: Floats
 
-    @classmethod
-    def of(cls, ours: _Kernels, theirs: _Kernels) -> _Overlap:
-        """Over the places that both tokenizers reach; abstains where they are too few."""
-        known = set(theirs.places)
-        shared = [key for key in dict.fromkeys(ours.places) if key in known]
-        if len(shared) < FEWEST_IN_PROMPTS:
-            raise Abstain(Reason.NOT_COMPARABLE, f"only {len(shared)} places in the texts were read in both")
-        flat = ours.flat(shared), theirs.flat(shared)
-        left, right = (alignment.project_out(side[1:], [flat[0][0], flat[1][0]]) for side in flat)
-        return cls(
-            places=shared, plain=flat[0][1:] @ flat[1][1:].T, projected=left @ right.T, left=left, right=right
+def _on_prompts(ours: _Side, theirs: _Side) -> alignment.StateAgreement | None:
+    """The same on the prompts; None where one side has none, or where they are not the same prompts."""
+    if ours.prompts is None or theirs.prompts is None or ours.prompts_sha256 != theirs.prompts_sha256:
+        return None
+    return _agreement(ours.prompts, theirs.prompts)
+
+
+def _matrices(
+    ours: list[int],
+    theirs: list[int],
+    nonsense: alignment.StateAgreement,
+    on_prompts: alignment.StateAgreement | None,
+) -> tuple[Matrix, ...]:
+    """Every block with every block, on either kind of text, at most `LARGEST_SIDE` of each."""
+    shown = {"Nonsense, embeddings taken out": nonsense}
+    shown |= {"Prompts, embeddings taken out": on_prompts} if on_prompts else {}
+    down, across = (alignment.evenly_spaced(len(side), LARGEST_SIDE) for side in (ours, theirs))
+    return tuple(
+        Matrix(
+            title=title,
+            row_label="block of the suspect",
+            column_label="block of the candidate",
+            rows=tuple(ours[row] for row in down),
+            columns=tuple(theirs[column] for column in across),
+            cells=tuple(tuple(float(one.projected[row, column]) for column in across) for row in down),
         )
+        for title, one in shown.items()
+    )
 
 
-def _table(ours: list[int], theirs: list[int], nonsense: _Overlap, on_prompts: _Overlap | None) -> Table:
+def _table(
+    ours: list[int],
+    theirs: list[int],
+    nonsense: alignment.StateAgreement,
+    on_prompts: alignment.StateAgreement | None,
+) -> Table:
     """Each block of the suspect with the candidate's block that agrees best on nonsense."""
     best = nonsense.projected.argmax(axis=1)
     return Table(
@@ -270,7 +278,9 @@ def _table(ours: list[int], theirs: list[int], nonsense: _Overlap, on_prompts: _
     )
 
 
-def _series(blocks: list[int], nonsense: _Overlap, on_prompts: _Overlap | None) -> tuple[Series, ...]:
+def _series(
+    blocks: list[int], nonsense: alignment.StateAgreement, on_prompts: alignment.StateAgreement | None
+) -> tuple[Series, ...]:
     """Best agreement along the suspect's depth."""
     curves = {"nonsense, embeddings taken out": nonsense.projected}
     if on_prompts:

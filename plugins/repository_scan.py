@@ -174,8 +174,6 @@ def _tagged(key: str) -> str:
     return found.id if found else ""
 
 
-
-
 def _judged(lead: Lead, candidate: _Side) -> tuple[str, bool]:
     """What a lead says about the candidate, and whether that counts."""
     named = families.families_named(f"{lead.text}\n{lead.key}") & candidate.families

@@ -19,7 +19,10 @@ import numpy as np
 import pytest
 
 from forensics import archive
+from forensics.arguments import parse
+from forensics.asking import request_of
 from forensics.cli import main
+from forensics.prompts import DEFAULT_PROMPTS, prompts_from
 from forensics.testing import descend, tiny_checkpoint
 from tests import strangers
 
@@ -521,6 +524,23 @@ def test_closed_streams_are_not_a_bug(closed: str, tmp_path: Path) -> None:
         ).returncode
         == 0
     )
+
+
+def test_prompts_replace_the_shipped_set_or_stand_behind_it(tmp_path: Path) -> None:
+    """`--prompts` is put alone, `--more-prompts` after the shipped texts; both at once are refused."""
+    (tmp_path / "mine.txt").write_text("one of mine\nanother of mine\n")
+    asked = ["investigate", "--suspect", "a", "--candidates", "b"]
+    sets = {
+        option: prompts_from(
+            request_of(parse([*asked, option, str(tmp_path / "mine.txt")]), "a").parameters["prompts"]
+        )
+        for option in ("--prompts", "--more-prompts")
+    }
+    assert sets["--prompts"] == ("one of mine", "another of mine")
+    assert sets["--more-prompts"] == (*DEFAULT_PROMPTS, *sets["--prompts"])
+    assert "prompts" not in request_of(parse(asked), "a").parameters
+    with pytest.raises(SystemExit):
+        parse([*asked, "--prompts", "x", "--more-prompts", "x"])
 
 
 def test_pipes_are_refused_as_dossier_and_prompts(

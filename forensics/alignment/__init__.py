@@ -95,6 +95,7 @@ from forensics.alignment.permutation import (
 from forensics.alignment.responses import Responses, keys_told_apart
 from forensics.alignment.spectra import QUANTILES, SummedRows
 from forensics.alignment.stacks import stack, unstack
+from forensics.alignment.state_kernels import StateAgreement, StateKernels
 from forensics.alignment.subspaces import head_subspaces
 from forensics.alignment.texts import pieces_alike
 from forensics.alignment.ties import covering, laid_over, tie_tables, ties, told
@@ -152,6 +153,8 @@ __all__ = [
     "Responses",
     "SampledUnit",
     "SignedMatch",
+    "StateAgreement",
+    "StateKernels",
     "SummedRows",
     "SymmetryTest",
     "UnitMatch",

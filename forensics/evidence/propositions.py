@@ -34,6 +34,8 @@ TELLS: Mapping[PropositionId, frozenset[PropositionId]] = {
     "shared-initialisation": frozenset(
         {"partial-reuse", "distilled", "independent-same-recipe", "independent"}
     ),
+    # Not from one recipe: what twins that saw the same texts have in common is known of the zoo's alone.
+    "distilled": frozenset({"independent"}),
     # Not from sibling: both may have taken the part from a third model.
     "partial-reuse": frozenset(
         {"derived", "shared-initialisation", "distilled", "independent-same-recipe", "independent"}

@@ -21,6 +21,13 @@ LATER = {
     "candidate-from-suspect": "Direction: the candidate was made from the suspect",
 }
 NOTHING = "No calibrated probe and no exact test could speak."
+OTHER_WAYS = (
+    "Like training texts, or a third model's outputs, may bring two models as close, and whoever descends from the "
+    "teacher reads like the teacher."
+)
+CLOSER = (
+    "Behaviour is closer than unrelated models explain, so learning from the other's outputs is not excluded."
+)
 LIKE_SIBLINGS = (
     "Two descendants of one model share its weights as a descendant and its ancestor do; the reference holds no "
     "siblings, and no instrument tells them apart by two models alone."
@@ -51,7 +58,7 @@ def sibling(seen: Seen) -> Stand:
             f"Siblings share their ancestor's weights, and none were found shared; {more}",
         )
     if opinion.relation == "sibling-or-common-ancestor":
-        found = (f"{ground[:1].upper()}{ground[1:]}." for ground in opinion.relation_grounds)
+        found = _sentences(opinion.relation_grounds)
         return "supported", (*found, "Seen from this pair alone it would read as descent.")
     if opinion.verdict == "derived":
         # Rounded entry by entry, or on a straight line between others: a third model has no room but as a copy.
@@ -125,7 +132,7 @@ def partial_reuse(seen: Seen) -> Stand:
 
 
 def distilled(seen: Seen) -> Stand:
-    """Never supported: hidden states of students and of one recipe's twins are alike, and outputs are not compared."""
+    """Supported where the relation names it: a stranger's weights, and behaviour closer than strangers explain."""
     shared = seen.shared()
     if seen.opinion.verdict == "derived" or (shared and seen.opinion.verdict != "independent"):
         found = shared or "Weights were found in common."
@@ -133,6 +140,8 @@ def distilled(seen: Seen) -> Stand:
             "Training on outputs alone leaves none in common; whether outputs were used besides is not asked."
         )
         return "contradicted", (found, besides)
+    if seen.opinion.relation == "behavioural-only":
+        return "supported", (*_sentences(seen.opinion.relation_grounds), OTHER_WAYS)
     looked = seen.of(Aspect.BEHAVIOUR)
     readings = [
         f"{f.probe.id} reads {f.outcome.value:.2f}" for f in looked if isinstance(f.outcome, Measurement)
@@ -141,8 +150,10 @@ def distilled(seen: Seen) -> Stand:
         pairs = seen.stratum("distilled")
         few = f"the reference holds {pairs or 'no'} pairs of teacher and student"
         alike = "Students read high there, and so do two models of one recipe"
-        said = f"{', '.join(readings)}. {alike}; {few}, too few to tell them apart. Outputs are not compared."
-        return "open", (said,)
+        wanted = (
+            "It takes a stranger's weights and a reading above comparable unrelated pairs or the controls"
+        )
+        return "open", (f"{', '.join(readings)}. {alike}; {few}. {wanted}.",)
     why = [f"{f.probe.id}: {f.outcome.detail}" for f in looked if isinstance(f.outcome, Abstention)]
     reason = f" ({'; '.join(why)})" if why else ""
     return "untested", (f"No instrument looked at behaviour{reason}.",)
@@ -162,6 +173,8 @@ def same_recipe(seen: Seen) -> Stand:
     if verdict == "independent":
         if not twins:
             return "open", (none,)
+        if seen.opinion.relation == "behavioural-only":
+            return "open", (f"{told}, and the weights read so.", CLOSER, *_recipe(seen))
         return "supported", (f"{told}, and this pair reads so.", *_recipe(seen))
     if not seen.spoke():
         return "untested", (NOTHING,)
@@ -171,6 +184,8 @@ def same_recipe(seen: Seen) -> Stand:
 def independent(seen: Seen) -> Stand:
     """The verdict itself; an exact rejection contradicts it before descent is shown."""
     opinion, shared = seen.opinion, seen.shared()
+    if opinion.verdict == "independent" and opinion.relation == "behavioural-only":
+        return "open", (opinion.because, CLOSER)
     if opinion.verdict == "independent":
         return "supported", (opinion.because,)
     if opinion.verdict == "derived" or shared:
@@ -189,6 +204,11 @@ RULES: dict[PropositionId, Callable[[Seen], Stand]] = {
     "independent-same-recipe": same_recipe,
     "independent": independent,
 }
+
+
+def _sentences(clauses: tuple[str, ...]) -> tuple[str, ...]:
+    """Grounds of a relation, each as a sentence."""
+    return tuple(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
 
 
 def _unmet(opinion: Opinion, toward: str) -> str:

@@ -24,6 +24,8 @@ class Thresholds:
     comparable_width_ratio: float
     comparable_cells: int
     fusion_families: int
+    behavioural_controls: int
+    behavioural_margin: float
 
 
 def load_thresholds() -> Thresholds:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from forensics.evidence.behaviour import against_controls, behaving
 from forensics.evidence.considering import Circumstances, considered, is_the_instrument, named
 from forensics.evidence.exact import combined, enter_exact
 from forensics.evidence.library import Reference, accepted, load_reference
@@ -51,6 +52,7 @@ def weigh(
     alarms: instruments that took noise for a candidate let nothing be concluded.
     """
     weighed = [weighed_alone(finding, reference) for finding in enter_exact(findings)]
+    weighed = against_controls(weighed, case)
     exact = combined(weighed, (*case.candidates, *case.controls))
     about = Circumstances(subjects=subjects, reference=reference, cried=cried)
     controls = tuple(opinion_on(label, weighed, about, exact.get(label), None) for label in case.controls)
@@ -91,7 +93,9 @@ def opinion_on(
     at, scale = about.reference.thresholds, about.reference.scale
     case = considered(label, findings, about, pooled)
     concluded = replace(conclude(case, at, scale), exact=pooled)
-    told = concluded if joint is None else explained(concluded, findings, joint)
+    told = concluded
+    if joint is not None:
+        told = behaving(explained(concluded, findings, joint), case, findings, about.reference)
     return replace(told, propositions=propositions(case, told, findings, at))
 
 

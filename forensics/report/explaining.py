@@ -6,7 +6,7 @@ import math
 
 from forensics.errors import ReportError
 from forensics.records import Condition, Dossier, Opinion
-from forensics.report import relations
+from forensics.report import margins, relations
 from forensics.report.display import display
 
 UNITS = {"weight": "log10 LR", "groups": "groups", "layers": "of the layers", "coverage": "of the parameters"}
@@ -30,7 +30,9 @@ def explanation(dossier: Dossier, label: str) -> str:
             mark = "met    " if condition.met else "NOT met"
             lines += [f"  {mark}  {display(condition.found)}", f"           {margin(condition)}"]
         lines.append("")
-    return "\n".join([*lines, *_turning(opinion), *_propositions(opinion)])
+    return "\n".join(
+        [*lines, *_turning(opinion), *_against_controls(dossier, label), *_propositions(opinion)]
+    )
 
 
 def _names(opinions: dict[str, Opinion]) -> str:
@@ -67,6 +69,20 @@ def _turning(opinion: Opinion) -> list[str]:
     return [
         f"{opinion.verdict} stands on all {len(held)} conditions; any one of them unmet makes it inconclusive",
     ]
+
+
+def _against_controls(dossier: Dossier, label: str) -> list[str]:
+    """Readings of behaviour against the controls, which decide nothing; none of a control or in older dossiers."""
+    told = margins.of(dossier, label)
+    return (
+        [
+            "",
+            "behaviour against the controls (no rule of a verdict)",
+            *(f"  {display(line)}" for line in told),
+        ]
+        if told
+        else []
+    )
 
 
 def _propositions(opinion: Opinion) -> list[str]:

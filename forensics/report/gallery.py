@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from forensics.matrices import Matrix
 from forensics.readings import Measurement, Series
 from forensics.records import Finding
 from forensics.report import figures
 from forensics.report.canvas import Drawing
 from forensics.report.figures import Bins
+from forensics.report.heatmaps import heatmaps
 from forensics.report.strips import empty_strip, reach, strip, strip_axis
 from forensics.report.view import Answer, ProbeSection
 
@@ -37,7 +39,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
-    """Figures of one instrument: histograms, and curves by the finding's place in the section."""
+    """Figures of one instrument: histograms, and curves and heat maps by the finding's place in the section."""
 
     histograms: tuple[Histogram, ...] = ()
     curves: Mapping[int, tuple[Drawing, ...]] = field(default_factory=dict)
@@ -69,14 +71,19 @@ def pictures(sections: Sequence[ProbeSection], tags: Mapping[str, str]) -> tuple
         curves: dict[int, tuple[Drawing, ...]] = {}
         undrawn = 0
         for place, finding in enumerate(section.findings):
-            series = lines(finding)
-            if series and left > 0 and (drawn := figures.curves(series)):
+            series, maps = lines(finding), matrices(finding)
+            if left == 0:
+                undrawn += bool(series or maps)
+            elif drawn := (*figures.curves(series), *heatmaps(maps)):
                 curves[place] = drawn
                 left -= 1
-            elif series and left == 0:
-                undrawn += 1
         made.append(Pictures(histograms=_histograms(section.findings, tags), curves=curves, undrawn=undrawn))
     return tuple(made)
+
+
+def matrices(finding: Finding) -> tuple[Matrix, ...]:
+    """The finding's matrices, for heat maps."""
+    return finding.outcome.matrices if isinstance(finding.outcome, Measurement) else ()
 
 
 def lines(finding: Finding) -> tuple[Series, ...]:

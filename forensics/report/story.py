@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
 from forensics.records import Dossier, Finding, Opinion, Proposition, Subject
-from forensics.report import among, numbers, parties, relations, self_test, view
+from forensics.report import among, heatmaps, margins, numbers, parties, relations, self_test, view
 from forensics.report.grids import grid, row_cap
 from forensics.report.plain import Writer
 
@@ -158,6 +158,8 @@ def _outcome(found: Outcome, writer: Writer, cap: int, finding: Finding | None =
             writer.pair("reading", f"{numbers.cell(found.value)}, {found.quantity}")
             if finding is not None:
                 _weight(finding, finding.exact or found.exact, writer)
+                for line in margins.lines(finding):
+                    writer.pair("controls", line)
             for sign in found.signs:
                 writer.pair("caution", f"sign of {sign.sign.value.replace('-', ' ')}: {sign.detail}")
             if found.facts:
@@ -165,6 +167,8 @@ def _outcome(found: Outcome, writer: Writer, cap: int, finding: Finding | None =
                     "side figures",
                     "; ".join(f"{k.replace('_', ' ')} {numbers.cell(v)}" for k, v in found.facts.items()),
                 )
+            for matrix in found.matrices:
+                writer.pair("heat map", heatmaps.words(matrix))
             for table in found.tables:
                 writer.table(grid(table, cap))
 

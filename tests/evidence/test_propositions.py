@@ -65,6 +65,8 @@ ROUNDED = {
     "relation": "quantised", "direction": "suspect-from-candidate", "direction_grounds": ("it lies on a grid",),
 }  # fmt: skip
 
+STUDENT = {"relation": "behavioural-only", "relation_grounds": ("hidden states agree",)}
+
 CASES: list[tuple[PropositionId, str, Considered, tuple[Finding, ...], dict[str, Any]]] = [
     ("derived", "supported", CHILD, (), {}),
     ("derived", "contradicted", STRANGER, (), {}),
@@ -96,12 +98,14 @@ CASES: list[tuple[PropositionId, str, Considered, tuple[Finding, ...], dict[str,
     ("distilled", "contradicted", CHILD, (looked(Aspect.BEHAVIOUR),), {}),
     ("distilled", "contradicted", REJECTED, (looked(Aspect.BEHAVIOUR),), {}),
     ("distilled", "open", STRANGER, (looked(Aspect.BEHAVIOUR),), {}),
+    ("distilled", "supported", STRANGER, (looked(Aspect.BEHAVIOUR),), STUDENT),
     ("distilled", "untested", STRANGER, (), {}),
     ("independent-same-recipe", "supported", replace(STRANGER, unrelated_strata=TWINS), (), {}),
     ("independent-same-recipe", "contradicted", replace(CHILD, unrelated_strata=TWINS), (), {}),
     ("independent-same-recipe", "contradicted", replace(STRANGER, unrelated_strata=TWINS, same_build=False), (), {}),
     ("independent-same-recipe", "contradicted", REJECTED, (), {}),
     ("independent-same-recipe", "open", STRANGER, (), {}),
+    ("independent-same-recipe", "open", replace(STRANGER, unrelated_strata=TWINS), (), STUDENT),
     ("independent-same-recipe", "open", replace(CHILD, combined_holm=None), (), {}),
     ("independent-same-recipe", "open", UNDECIDED, (), {}),
     ("independent-same-recipe", "untested", SILENT, (), {}),
@@ -110,6 +114,7 @@ CASES: list[tuple[PropositionId, str, Considered, tuple[Finding, ...], dict[str,
     ("independent", "contradicted", REJECTED, (), {}),
     ("independent", "contradicted", replace(UNDECIDED, identical=True), (), {}),
     ("independent", "open", UNDECIDED, (), {}),
+    ("independent", "open", STRANGER, (), STUDENT),
     ("independent", "untested", SILENT, (), {}),
 ]  # fmt: skip
 
@@ -156,6 +161,13 @@ def test_what_cannot_be_told_apart_is_said() -> None:
     assert drawn_alike.not_told_from == ("derived", "sibling-or-common-ancestor")
     part = stood(replace(CHILD, voices=(BOTH[0], STRANGER.voices[1])))["partial-reuse"]
     assert part.not_told_from == ("sibling-or-common-ancestor",)
+
+
+def test_a_student_is_told_from_descent_and_from_a_recipe_of_its_own() -> None:
+    """Not from a twin of one recipe, which may have seen the same texts."""
+    student = stood(replace(STRANGER, unrelated_strata=TWINS), **STUDENT)
+    assert student["distilled"].not_told_from == ("shared-initialisation", "independent-same-recipe")
+    assert student["derived"].standing == "contradicted"
 
 
 def test_strangers_probes_and_other_parameters_say_nothing_of_propositions() -> None:

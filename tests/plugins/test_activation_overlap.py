@@ -14,9 +14,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from forensics import activations, prompts, runnable
+from forensics import activations, alignment, prompts, runnable
 from forensics.checkpoint import open_checkpoint
 from forensics.probe import Abstain, Sketch
+from forensics.prompt_set import VERSION
 from forensics.readings import Reason
 from plugins.activation_overlap import ActivationOverlap
 
@@ -187,6 +188,52 @@ def test_prompts_are_shown_and_never_weighed(base: Path) -> None:
     assert default.facts["prompts_sha256"] != given.facts["prompts_sha256"]
 
 
+def test_the_map_of_layers_is_kept_for_either_kind_of_text(
+    base: Path, tmp_path: Path, tokenizer: str
+) -> None:
+    """Rows are the suspect's blocks, columns the candidate's; the best of each row is the reading of its layer."""
+    theirs = sketch_of(saved(fresh("gpt2", 3), tmp_path, tokenizer), replace(PROBE, layers=2))
+    reading = PROBE.compare(sketch_of(base), theirs)
+    nonsense, shown = reading.matrices
+    assert (nonsense.rows, nonsense.columns) == ((1, 2, 3), (1, 3))
+    assert [cell for _, _, cell in nonsense.best()] == pytest.approx(list(reading.layers))
+    assert reading.elsewhere.keys() == {"prompts, embeddings taken out"}
+    early = [cell for _, _, cell in shown.best()][:2]
+    assert reading.elsewhere["prompts, embeddings taken out"] == pytest.approx(sum(early) / 2)
+
+
+def test_other_prompts_are_never_laid_beside_each_other(base: Path) -> None:
+    """Two sketches that name one set of parameters and had other texts are compared on the nonsense alone."""
+    ours = sketch_of(base)
+    other = replace(ours, facts={**ours.facts, "prompts_sha256": "0" * 64})
+    reading = PROBE.compare(ours, other)
+    assert reading.value > 0.99
+    assert len(reading.matrices) == 1
+    assert not reading.elsewhere
+    assert reading.facts["prompts"] == f"default, version {VERSION}"
+
+
+def test_what_position_alone_explains_is_no_agreement() -> None:
+    """Kernels that know only a word's position agree fully, and just as much with texts exchanged."""
+    rng = np.random.default_rng(0)
+    order = np.tile(np.arange(6), 8)
+    texts = np.repeat(np.arange(8), 6)
+    positions, words = rng.normal(size=(6, 12)), rng.normal(size=(48, 12))
+
+    def flat(states: np.ndarray) -> np.ndarray:
+        kernel = activations.root_kernel(states.astype(np.float32))
+        return alignment.flatten(alignment.centre(kernel))[None]
+
+    def share(states: np.ndarray, within: np.ndarray) -> float:
+        one = flat(states)
+        drawn = activations.permuted_agreement(one, one, within.tolist(), draws=40, seed=0)
+        return float((drawn >= 0.999).mean())
+
+    assert share(positions[order], order) == 1.0
+    assert share(positions[order], texts) == 0.0
+    assert share(words, order) == 0.0
+
+
 def test_prompts_too_few_to_read_are_left_out(base: Path) -> None:
     """A set with hardly a word still gives the reading on nonsense, without a figure for the prompts."""
     probe = replace(PROBE, prompts="just one short prompt")
@@ -305,17 +352,20 @@ def test_declared_padding_is_ignored(base: Path, tmp_path: Path, tokenizer: str)
     assert PROBE.compare(sketch_of(folder), sketch_of(base)).value > 0.999
 
 
-@pytest.mark.parametrize("broken", ["places", "kernels", "nan", "absent"])
+@pytest.mark.parametrize("broken", ["places", "kernels", "nan", "absent", "beyond"])
 def test_a_strangers_broken_sketch_is_an_abstention(broken: str, base: Path) -> None:
     """A sketch whose arrays do not fit or are not finite abstains as incompatible instead of raising."""
     good = sketch_of(base)
     arrays = dict(good.arrays)
     if broken == "absent":
         del arrays["nonsense_kernels"]
+    elif broken == "beyond":
+        arrays["nonsense_places"] = arrays["nonsense_places"] + np.array([0, 10**6], np.int32)
     elif broken == "nan":
         arrays["nonsense_kernels"] = np.full_like(arrays["nonsense_kernels"], np.nan)
     else:
         arrays[f"nonsense_{broken}"] = arrays[f"nonsense_{broken}"][:-1]
+    bad = replace(good, arrays=arrays)
     with pytest.raises(Abstain) as caught:
-        PROBE.compare(replace(good, arrays=arrays), good)
+        PROBE.compare(bad, bad if broken == "beyond" else good)
     assert caught.value.reason is Reason.INCOMPATIBLE_SKETCHES
