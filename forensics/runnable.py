@@ -223,7 +223,7 @@ def _weightless(*, hollow: bool) -> Iterator[None]:
             parameter = torch.nn.Parameter(parameter.to("meta"), requires_grad=False)
         register(module, name, parameter)
 
-    torch.nn.Module.register_parameter = registered  # type: ignore[method-assign]
+    torch.nn.Module.register_parameter = registered  # type: ignore[method-assign, assignment]
     try:
         with torch.device("cpu"):
             yield

@@ -179,8 +179,8 @@ class Runner:
                     Reason.NOT_FINITE, f"finite hidden states were read at only {len(places)} places"
                 )
         width = self.checkpoint.architecture.width
-        facts = {"width": width, "prompts_sha256": prompts.digest(shown), "device": model.device}
-        return probe.sketch(arrays, facts)
+        seen = prompts.digest(shown)
+        return probe.sketch(arrays, {"width": width, "prompts_sha256": seen, "device": model.device})
 
 
 @dataclass(frozen=True, kw_only=True)
