@@ -126,6 +126,10 @@ def _choice(command: argparse.ArgumentParser) -> None:
         help="texts for the probes of behaviour, one per line or a JSON list, instead of the shipped set",
     )  # fmt: skip
     texts.add_argument("--more-prompts", metavar="FILE", help="the same, besides the shipped set")
+    command.add_argument(
+        "--thorough", action="store_true",
+        help="run models of any size block by block, not only those up to 300 million parameters; hours without a GPU",
+    )  # fmt: skip
 
 
 def _exhibits(command: argparse.ArgumentParser) -> None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from forensics.case import Request
 
 
+THOROUGH = 100_000_000_000
+"""Parameters that a token may pass through in a model that is run, where time is no matter."""
+
+
 def request_of(given: argparse.Namespace, suspect: str) -> Request:
     """What the command line asks about this suspect; CaseError where it makes no sense."""
     from forensics.case import Remembering, Request
@@ -56,7 +60,13 @@ def _brought(files: list[str]) -> tuple[Mapping[str, object], ...]:
     return read_calibrations(files)
 
 
-def _parameters(given: argparse.Namespace) -> dict[str, str]:
+def _parameters(given: argparse.Namespace) -> dict[str, str | int]:
+    """What is set of every probe that has a field of that name."""
+    thorough: dict[str, str | int] = {"max_parameters": THOROUGH} if getattr(given, "thorough", False) else {}
+    return thorough | _texts(given)
+
+
+def _texts(given: argparse.Namespace) -> dict[str, str]:
     """The prompts, where some are given: in place of the default set, or behind it."""
     from forensics.prompts import extended
 

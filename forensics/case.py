@@ -100,7 +100,7 @@ class Request:
     controls: tuple[Named, ...] = ()
     probes: tuple[str, ...] = ()
     """Ids; empty for all."""
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str | int] = field(default_factory=dict)
     """Values for every probe that has a field of that name, e.g. `prompts`."""
     base: str = ""
     """Location of the model for which adapters among the checkpoints were made; empty where none was named."""

@@ -99,15 +99,24 @@ class Gatherer:
         lone = [i for i in self.sketching() if self.alone(i)]
         visit = visited(self.memory, found.location, named.label, self.sketching(), named.repository)
         self._read_together(found, visit, self.scratch / f"{index}.sketch", lone)
-        for probe in lone if not found.error else []:
-            if probe not in visit.sketches:
-                out = self.scratch / f"{index}.{probe}.sketch"
-                self._read_alone(found, out, [probe])
-                visit.keep_sketches(out)
         if not found.error:
+            self._read_lone(found, visit, f"{index}", [i for i in lone if i not in visit.sketches])
             found.sketches += visit.write(self.scratch / f"{index}.remembered.sketch", found.subject.digest)
             self.digests[named.label] = visit.how
         return found
+
+    def _read_lone(self, found: Read, visit: Visit, stem: str, probes: list[str]) -> None:
+        """Probes outside the pass: ours in one worker, each by itself where that fails; strangers apart."""
+        ours = [i for i in probes if self.offered[i].origin.bundled]
+        batches = [[i] for i in probes]
+        out = self.scratch / f"{stem}.lone.sketch"
+        if len(ours) > 1 and self._read_alone(found, out, ours):
+            visit.keep_sketches(out)
+            batches = [[i] for i in probes if i not in ours]
+        for batch in batches:
+            out = self.scratch / f"{stem}.{batch[0]}.sketch"
+            if self._read_alone(found, out, batch):
+                visit.keep_sketches(out)
 
     def _read_together(self, found: Read, visit: Visit, out: Path, lone: list[str]) -> None:
         """What the bundled probes share: one pass, or what is remembered of an earlier one and probes it lacks."""
@@ -188,6 +197,7 @@ class Gatherer:
         end = self.errands.run(job, what=what, limit=max(limits), listen=listen)
         if end.done and out.exists():
             found.sketches.append(out)
+            found.absent = {i: why for i, why in found.absent.items() if i not in probes}
             return True
         detail = f"{label}: {end.detail or '; '.join(errors)}"
         found.absent |= {i: Failure(error=end.error or "ERROR", detail=detail[:1000]) for i in probes}

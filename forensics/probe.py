@@ -124,6 +124,8 @@ class Named:
     api: ClassVar[int] = API
     isolated: ClassVar[bool] = False
     """Whether it runs in a worker of its own: for probes that hand hostile input to other libraries."""
+    limits: ClassVar[frozenset[str]] = frozenset()
+    """Fields that decide whether it reads and never what: other values of these leave a reading calibrated."""
     knows_label: ClassVar[bool] = False
     """Whether what it keeps depends on the checkpoint's label, and not only on its files."""
     time_limit: ClassVar[float] = 600.0

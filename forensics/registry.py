@@ -43,8 +43,9 @@ class Offered:
 
     @property
     def standard(self) -> bool:
-        """Whether its parameters are those it comes with, which are those it was calibrated with."""
-        return self.probe.parameters() == type(self.probe)().parameters()
+        """Whether what can change a reading is as the probe comes, which is as it was calibrated."""
+        own, usual = self.probe.parameters(), type(self.probe)().parameters()
+        return all(own[name] == usual[name] for name in own if name not in self.probe.limits)
 
 
 class _House:
@@ -164,7 +165,7 @@ class Registry:
         self.probes[probe.id] = Offered(probe=probe, origin=origin)
 
     def chosen(
-        self, ids: tuple[str, ...], parameters: Mapping[str, str], *, quick: bool = False
+        self, ids: tuple[str, ...], parameters: Mapping[str, str | int], *, quick: bool = False
     ) -> dict[str, Offered]:
         """The probes of these ids (all where none are named), with fields of that name set to `parameters`.
 
@@ -266,7 +267,7 @@ def check(probe: object) -> None:
             raise TypeError(f"parameter {name} of {probe.id} is not a plain value")
 
 
-def _with(probe: Probe | SketchProbe, parameters: Mapping[str, str]) -> Probe | SketchProbe:
+def _with(probe: Probe | SketchProbe, parameters: Mapping[str, str | int]) -> Probe | SketchProbe:
     known = {f.name for f in fields(cast("Any", probe))}
     changed = {name: value for name, value in parameters.items() if name in known}
     return replace(probe, **changed) if changed else probe

@@ -63,6 +63,7 @@ class ActivationOverlap(SketchProbe):
     )
     isolated: ClassVar[bool] = True
     time_limit: ClassVar[float] = 3600.0
+    limits: ClassVar[frozenset[str]] = frozenset({"max_parameters", "block_bytes"})
 
     prompts: str = ""
     """One prompt per line or a JSON list; empty for the default set. Shown beside the reading, never in it."""
@@ -72,8 +73,9 @@ class ActivationOverlap(SketchProbe):
     """Blocks read, evenly spaced, at most."""
     tokens: int = 128
     """Tokens kept of each text."""
-    max_parameters: int = 8_000_000_000
-    """That a token passes through, on a processor; ten times as many on an accelerator. Time is in proportion."""
+    max_parameters: int = 300_000_000
+    """That a token passes through, on a processor; ten times as many on an accelerator. Time is in proportion, so that
+    larger models are run only when asked for (`--thorough`)."""
     block_bytes: int = 16 << 30
     """Of the largest block in float32, with all experts. Memory is in proportion."""
     device: str = "auto"
