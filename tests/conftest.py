@@ -1,4 +1,4 @@
-"""Tests keep what they read in a folder of their own, not in anybody's cache; slow ones are left out when time is up."""
+"""Tests keep what they read in a folder of their own; slow ones are left out when time is up."""
 
 from __future__ import annotations
 
