@@ -1,10 +1,15 @@
-"""Tests keep what they read in a folder of their own, never in the cache of whoever runs them."""
+"""Tests keep what they read in a folder of their own; slow ones are left out when time is up."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
+
+STARTED = "FORENSICS_TESTS_STARTED"
+"""Environment variable in which the first process of a run tells its workers when it began."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -12,3 +17,25 @@ def _cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORENSICS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--slow-within SECONDS`: slow tests that would begin later are skipped, and the report names them."""
+    parser.addoption(
+        "--slow-within", type=float, default=None, metavar="SECONDS", help="begin no slow test later"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begins the clock, once for all workers of a run."""
+    if not hasattr(config, "workerinput"):
+        os.environ[STARTED] = str(time.time())
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a slow test for which there is no time left."""
+    within = item.config.getoption("--slow-within")
+    if within is not None and item.get_closest_marker("slow"):
+        gone = time.time() - float(os.environ[STARTED])
+        if gone > within:
+            pytest.skip(f"no time left: {gone:.0f} of {within:.0f} seconds are gone")
