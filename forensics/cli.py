@@ -18,7 +18,7 @@ from forensics.streams import open_streams, unwind_on_signals
 
 if TYPE_CHECKING:
     from forensics.case import Request
-    from forensics.policy import Judged
+    from forensics.gates import Judged
     from forensics.records import Dossier, Problem
 
 FIRED, BUG = 1, 70
@@ -91,7 +91,8 @@ def _asked(given: argparse.Namespace, suspect: str) -> Request:
 def investigate(given: argparse.Namespace) -> int:
     """Runs a case, writes its files, prints the opinions."""
     from forensics import casefiles, investigation
-    from forensics.policy import judged, read_policy
+    from forensics.gates import judged
+    from forensics.policy import read_policy
     from forensics.progress import Watching
     from forensics.registry import Registry
 
@@ -189,7 +190,8 @@ def check(given: argparse.Namespace) -> int:
     """Puts a policy's rules to a dossier."""
     from forensics.archive import decode
     from forensics.casefiles import write_whole, writing
-    from forensics.policy import judged, read_policy
+    from forensics.gates import judged
+    from forensics.policy import read_policy
     from forensics.report.gating import junit_of
 
     policy = read_policy(Path(given.policy))

@@ -11,7 +11,8 @@ import pytest
 
 from forensics.cli import main
 from forensics.errors import CaseError
-from forensics.policy import Judged, judged, read_policy
+from forensics.gates import Judged, judged
+from forensics.policy import read_policy
 from forensics.readings import Failure
 from forensics.records import Dossier, Problem
 from forensics.report.gating import junit_of, policy_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from forensics.policy import Judged
+from forensics.gates import Judged
 from forensics.report.display import display
 
 
