@@ -13,9 +13,8 @@ Opens untrusted checkpoints without running anything in them, puts several indep
 each finding against how often unrelated models show the same, and writes a dossier (JSON, HTML, PDF)."""
 
 EXIT = """\
-exit status: 0 completed, whatever the verdict; 2 something you can put right; 3 --strict and a probe failed or a
-plugin did not load; 70 a bug of ours; 130
-interrupted."""
+exit status: 0 completed, whatever the verdict; 1 a rule of --policy fired; 2 something you can put right; 3 --strict
+and a probe failed or a plugin did not load; 70 a bug of ours; 130 interrupted."""
 
 PATHS = (
     "a folder or file of weights in any format that `forensics inspect` knows, an adapter, a hub id "
@@ -48,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _sketch(commands)
     _inspect(commands)
     _explain(commands)
+    _check(commands)
     _calibrate(commands)
     return top
 
@@ -147,6 +147,9 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _remembering(command)
     _shared(command)
     command.add_argument(
+        "--policy", metavar="FILE", help="exit 1 if one of these rules fires on the record (docs/policy.md)"
+    )
+    command.add_argument(
         "--strict", action="store_true", help="exit 3 if a probe failed or a plugin did not load"
     )
     command.add_argument(
@@ -218,6 +221,19 @@ def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     command.add_argument("dossier", metavar="DOSSIER", help="a dossier.json")
     command.add_argument("candidate", metavar="CANDIDATE", help="its label, as the dossier names it")
+
+
+def _check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "check",
+        help="put the rules of a policy to a dossier",
+        description="Puts the rules of a policy (docs/policy.md) to a dossier.json and says which fired, for builds "
+        "that must stop then. Needs no checkpoint.",
+        epilog=EXIT,
+    )
+    command.add_argument("dossier", metavar="DOSSIER", help="a dossier.json")
+    command.add_argument("--policy", required=True, metavar="FILE", help="the rules, a TOML file")
+    command.add_argument("--junit", metavar="FILE", type=_named, help="also write them as JUnit XML")
 
 
 def _calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

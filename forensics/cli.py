@@ -18,9 +18,10 @@ from forensics.streams import open_streams, unwind_on_signals
 
 if TYPE_CHECKING:
     from forensics.case import Request
+    from forensics.gates import Judged
     from forensics.records import Dossier, Problem
 
-BUG = 70
+FIRED, BUG = 1, 70
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "sketch": sketch,
         "inspect": inspect,
         "explain": explain,
+        "check": check,
         "calibrate": calibrate,
     }
     try:
@@ -89,10 +91,13 @@ def _asked(given: argparse.Namespace, suspect: str) -> Request:
 def investigate(given: argparse.Namespace) -> int:
     """Runs a case, writes its files, prints the opinions."""
     from forensics import casefiles, investigation
+    from forensics.gates import judged
+    from forensics.policy import read_policy
     from forensics.progress import Watching
     from forensics.registry import Registry
 
     request = _asked(given, given.suspect).checked()
+    policy = read_policy(Path(given.policy)) if given.policy else None
     folder = Path(given.out)
     casefiles.prepare(folder, request)
     registry = Registry.load(only_bundled=given.only_bundled)
@@ -114,9 +119,20 @@ def investigate(given: argparse.Namespace) -> int:
         _say(f"warning: {_visible(warning)}")
     if not given.json:
         _print(f"dossier: {folder / 'dossier.pdf'}")
+    found = judged(policy, done.dossier) if policy else ()
+    _tell_policy(found, _say)
     if given.strict:
         _require_clean(done.dossier)
-    return 0
+    return FIRED if any(one.fired for one in found) else 0
+
+
+def _tell_policy(found: Sequence[Judged], tell: Callable[[str], None]) -> None:
+    """Which rules fired, if there were any."""
+    if found:
+        from forensics.report.gating import policy_lines
+
+        for line in policy_lines(found):
+            tell(line)
 
 
 def _tell_fetched(fetched: Mapping[str, Any]) -> None:
@@ -168,6 +184,23 @@ def explain(given: argparse.Namespace) -> int:
 
     _print(explanation(decode(record_at(Path(given.dossier))), given.candidate))
     return 0
+
+
+def check(given: argparse.Namespace) -> int:
+    """Puts a policy's rules to a dossier."""
+    from forensics.archive import decode
+    from forensics.casefiles import write_whole, writing
+    from forensics.gates import judged
+    from forensics.policy import read_policy
+    from forensics.report.gating import junit_of
+
+    policy = read_policy(Path(given.policy))
+    found = judged(policy, decode(record_at(Path(given.dossier))))
+    _tell_policy(found, _print)
+    if given.junit:
+        with writing(Path(given.junit)):
+            write_whole(Path(given.junit), junit_of(found))
+    return FIRED if any(one.fired for one in found) else 0
 
 
 def report(given: argparse.Namespace) -> int:
