@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +30,12 @@ Line = Mapping[str, Any]
 
 
 def pairs_of(zoo: Zoo) -> list[dict[str, str]]:
-    """Every pair of bases, twins of one recipe apart, and every pair of the manifest that is not such a pair."""
-    bases = [c for c in zoo.checkpoints.values() if c["kind"] == "base"]
-    names = {base["name"] for base in bases}
+    """The manifest's pairs of bases, twins of one recipe apart, then those of descendants and of imitators."""
+    names = {c["name"] for c in zoo.checkpoints.values() if c["kind"] == "base"}
     strangers = [
-        {
-            "suspect": one["name"],
-            "candidate": other["name"],
-            "label": "unrelated",
-            "stratum": "twins of one recipe" if one["recipe"] == other["recipe"] else "other bases",
-            "family_cell": "",
-        }
-        for one, other in combinations(bases, 2)
+        {**p, "stratum": "twins of one recipe" if p["stratum"] == "same-recipe" else "other bases"}
+        for p in zoo.pairs
+        if {p["suspect"], p["candidate"]} <= names
     ]
     others = [p for p in zoo.pairs if not {p["suspect"], p["candidate"]} <= names]
     imitators = {"pasted", "distilled", "same-initialisation"}

@@ -193,6 +193,19 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--case-id", metavar="TEXT", default="", help="a name for this case, printed in the dossier"
     )
+    _extent(command)
+    _exhibits(command)
+    _adapted(command)
+    _hub(command)
+    _choice(command)
+    _remembering(command)
+    _shared(command)
+    _emitting(command)
+    _ending(command)
+
+
+def _extent(command: argparse.ArgumentParser) -> None:
+    """How much a case looks at, and by what it weighs."""
     command.add_argument(
         "--quick", "--remote", action="store_true",
         help="a first look: read only norms, biases, some embedding rows and a few layers, of a hub's files by ranges; "
@@ -207,13 +220,10 @@ def _investigate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="make twins of the first candidate that is read from weights, in memory (noise, re-ordered, rotated, "
         "rounded), and certify what every probe says of them; about as long again as reading it for each of 8 twins",
     )  # fmt: skip
-    _exhibits(command)
-    _emitting(command)
-    _adapted(command)
-    _hub(command)
-    _choice(command)
-    _remembering(command)
-    _shared(command)
+
+
+def _ending(command: argparse.ArgumentParser) -> None:
+    """How a case ends: its exit status, and what it prints."""
     command.add_argument(
         "--policy", metavar="FILE", help="exit 1 if one of these rules fires on the record (docs/policy.md)"
     )

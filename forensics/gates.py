@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from forensics.policy import FindingRule, Policy, Rule
@@ -41,13 +41,13 @@ def _put(rule: Rule, dossier: Dossier) -> Iterator[Judged]:
         known = [share for share in shares if share is not None]
         yield _concluded(rule, dossier.case.suspect, [_coverage(rule, min(known, default=None))])
     else:
-        opinions = {one.candidate: one for one in getattr(dossier, _LISTS[rule.about])}
+        listed = dossier.opinions if rule.about == "candidates" else dossier.controls
+        opinions = {one.candidate: one for one in listed}
+        if not opinions and not rule.labels:
+            yield _concluded(rule, rule.about, [(None, f"no {rule.about} in this case")])
         for label in rule.labels or opinions:
             held = list(_of_opinion(rule, opinions[label], dossier)) if label in opinions else []
             yield _concluded(rule, label, held or [(None, f"no opinion on {label} in this case")])
-
-
-_LISTS: Mapping[str, str] = {"candidates": "opinions", "controls": "controls"}
 
 
 def _concluded(rule: Rule, about: str, held: list[Held]) -> Judged:

@@ -18,7 +18,6 @@ from forensics.errors import CaseError, ReportError
 from forensics.readings import STRICT, Scalar
 from forensics.records import Relation, Verdict
 
-SCHEMA = "forensics-policy/1"
 LARGEST = 1 << 20
 """Bytes of a policy file, at most."""
 About = Literal["candidates", "controls", "suspect", "case"]

@@ -74,6 +74,7 @@ def test_what_the_record_does_not_hold_fires_unless_told_otherwise(tmp_path: Pat
     everybody = {o.candidate for o in record.opinions}
     assert fired(put(tmp_path, rule("log10_lr_from = 1.0"), record)) == everybody
     assert not fired(put(tmp_path, rule('if_unknown = "pass"\nlog10_lr_from = 1.0'), record))
+    assert fired(put(tmp_path, rule('about = "controls"\nverdict = ["derived"]'), record)) == {"controls"}
     assert fired(put(tmp_path, rule('about = "suspect"\ncoverage_below = 0.9'), record)) == {
         record.case.suspect
     }

@@ -136,7 +136,7 @@ def target(missed: Sequence[str], absent: Sequence[int], widest: int, costliest:
         )
     lines.append(
         "Whether any unrelated pair comes out `derived` under the verdict's rules is told by `python -m "
-        "benchmarks.verdicts`, which needs the checkpoints; see [methods](methods.md)."
+        "benchmarks.verdicts --kept`; see [methods](methods.md)."
     )
     return " ".join(lines)
 

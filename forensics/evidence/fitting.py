@@ -89,6 +89,18 @@ def balanced(derived: Truth, weights: Array) -> Array:
     )
 
 
+def _standard(features: Array, mass: Array) -> tuple[Array, Array]:
+    """Weighted mean and standard deviation per column, (p,) each; 1 for a column that does not vary.
+
+    What scikit-learn's StandardScaler computes, whose checks of its input cost as much as the fit, a thousand times.
+    """
+    share = mass / mass.sum()
+    centre = share @ features
+    spread = np.sqrt(share @ (features - centre) ** 2)
+    still = spread <= len(features) * np.finfo(np.float64).eps * (np.abs(centre) + spread)
+    return centre, np.where(still, 1.0, spread)
+
+
 def fit(features: Array, derived: Truth, weights: Array, strength: float = STRENGTH, free: int = 0) -> Fit:
     """The non-negative L2 logistic regression on rows of shape (n, p); both classes must carry weight.
 
@@ -96,11 +108,9 @@ def fit(features: Array, derived: Truth, weights: Array, strength: float = STREN
     `free` columns are no readings but properties of a pair, whose slopes may have either sign; no opinion uses them.
     """
     from scipy.optimize import minimize
-    from sklearn.preprocessing import StandardScaler
 
     mass = balanced(derived, weights)
-    scaler = StandardScaler().fit(features, sample_weight=mass)
-    centre, spread = np.asarray(scaler.mean_, dtype=np.float64), np.asarray(scaler.scale_, dtype=np.float64)
+    centre, spread = _standard(features, mass)
     scaled = (features - centre) / spread
     side = np.where(derived, 1.0, -1.0)
 

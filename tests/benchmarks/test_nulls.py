@@ -25,10 +25,12 @@ def test_disjoint_pairs_share_no_model() -> None:
 
 
 def test_twins_stand_apart_and_siblings_are_left_out() -> None:
-    """Bases of one recipe are twins; of the manifest's pairs descendants and imitators are added, once."""
+    """Bases of one recipe are twins; of the other pairs descendants and imitators are taken."""
     bases = {n: {"name": n, "kind": "base", "recipe": r} for n, r in (("a", "r"), ("b", "r"), ("c", "s"))}
     listed = [
         {"suspect": "a", "candidate": "b", "label": "unrelated", "stratum": "same-recipe"},
+        {"suspect": "a", "candidate": "c", "label": "unrelated", "stratum": "other-architecture"},
+        {"suspect": "c", "candidate": "b", "label": "unrelated", "stratum": "same-architecture"},
         {"suspect": "child", "candidate": "a", "label": "derived", "stratum": "fine-tuned"},
         {"suspect": "child", "candidate": "b", "label": "unrelated", "stratum": "same-recipe"},
     ]
