@@ -76,7 +76,7 @@ def _shared(command: argparse.ArgumentParser) -> None:
 
 def _repository(command: argparse.ArgumentParser, option: str) -> None:
     command.add_argument(
-        option, dest="repository", metavar="PATH", type=_named, default="",
+        option, dest="repository", metavar="PATH", type=_named,
         help="folder of the code repository that belongs to the checkpoint and lies elsewhere: its licences, notices, "
         "documents and code are read as text",
     )  # fmt: skip

@@ -32,7 +32,7 @@ def request_of(given: argparse.Namespace, suspect: str) -> Request:
         raise CaseError(f"--hub-token-env names {given.hub_token_env}", hint)
     candidates, controls = named_groups(getattr(given, "candidates", ()), getattr(given, "controls", ()))
     return Request(
-        suspect=replace(named(suspect), repository=getattr(given, "repository", "")),
+        suspect=replace(named(suspect), repository=getattr(given, "repository", None) or ""),
         candidates=candidates,
         controls=controls,
         probes=tuple(dict.fromkeys(getattr(given, "probes", ()))),

@@ -30,7 +30,7 @@ from forensics.remembered import Memory
 from forensics.repositories import Repositories
 
 PACKAGES = (
-    "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "pluggy", "pydantic",
+    "numpy", "scipy", "torch", "transformers", "tokenizers", "pluggy", "pydantic",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ APART = (
     "testing", "verifying",
 )  # fmt: skip
 """Rooms that take no part in a sketch; a plugin's own digest stands in its origin."""
-LIBRARIES = ("gguf", "numpy", "scipy", "scikit-learn", "tokenizers", "torch", "transformers")
+LIBRARIES = ("gguf", "numpy", "scipy", "tokenizers", "torch", "transformers")
 
 
 def _sources() -> Iterator[tuple[str, Path]]:

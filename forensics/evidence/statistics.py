@@ -55,15 +55,16 @@ def pav(llr: Array, derived: Truth, weights: Array | None = None) -> Array:
     Pool adjacent violators on the order of `llr` with both classes given equal mass (so that the fitted
     posterior's log odds are the log LR). Brümmer and du Preez 2006, section 6.
     """
-    from sklearn.isotonic import IsotonicRegression
+    from scipy.optimize import isotonic_regression
 
     llr, truth, mass = _checked(llr, derived, weights)
     balanced = np.where(truth, mass / mass[truth].sum(), mass / mass[~truth].sum())
     order, ranks = np.unique(llr, return_inverse=True)
-    ladder = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-    kept = balanced > 0  # rows a resampling left out
-    ladder.fit(ranks[kept].astype(np.float64), truth[kept].astype(np.float64), sample_weight=balanced[kept])
-    posterior = ladder.predict(np.arange(order.size, dtype=np.float64))[ranks]
+    held = np.bincount(ranks, balanced)
+    kept = held > 0  # not those that a resampling left out
+    share = np.bincount(ranks, balanced * truth)[kept] / held[kept]
+    steps = isotonic_regression(share, weights=held[kept]).x
+    posterior = np.interp(np.arange(order.size), np.flatnonzero(kept), np.clip(steps, 0.0, 1.0))[ranks]
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(posterior) - np.log1p(-posterior), dtype=np.float64)
 

@@ -182,11 +182,13 @@ def zoo_opinions(strata: set[str], most: int = 100) -> list[Opinion]:
     return [weigh(as_findings(row, file), *asked, known).opinions[0] for row in rows[:most]]
 
 
-def test_every_student_of_the_zoo_is_behavioural_only_and_none_is_derived() -> None:
-    """Students distilled from scratch, really trained and measured: strangers' weights, their teacher's behaviour."""
+def test_students_of_the_zoo_are_told_where_they_read_above_all_twins_and_none_is_derived() -> None:
+    """Students distilled from scratch, really trained and measured: strangers' weights, their teacher's behaviour.
+
+    Three of the nine read no higher than the closest twins of one recipe do, and are left undetermined for it.
+    """
     told = zoo_opinions({"distilled"})
-    assert len(told) >= 9
-    assert {opinion.relation for opinion in told} == {"behavioural-only"}
+    assert [opinion.relation for opinion in told] == ["behavioural-only"] * 6 + ["undetermined"] * 3
     assert {opinion.verdict for opinion in told} == {"independent"}
     standing = {p.id: p.standing for p in told[0].propositions}
     assert (standing["distilled"], standing["derived"]) == ("supported", "contradicted")

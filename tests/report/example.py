@@ -178,7 +178,7 @@ def environment() -> Environment:
     """What could change a reading."""
     return Environment(
         python="3.11.2",
-        packages={"numpy": "2.4.1", "scipy": "1.17.0", "scikit-learn": "1.9.0", "torch": "2.13.0+cpu"},
+        packages={"numpy": "2.4.1", "scipy": "1.17.0", "torch": "2.13.0+cpu"},
         plugins=(origin(), origin(bundled=False, name="acme-forensics-extras")),
         populations=(
             Population(
