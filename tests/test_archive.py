@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 from forensics.archive import decode, encode, plain, restored, rounded, schema, settled
 from forensics.errors import ForensicsError, ReportError
+from forensics.matrices import Matrix
 from forensics.readings import Exact, Failure, Measurement
 from forensics.records import Case, Dossier, Environment, Finding, Origin, ProbeUsed, Problem, Tool
 
@@ -44,12 +45,27 @@ def made(kind: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(made(arguments[0]), made(arguments[1]), max_size=2)
     if isinstance(kind, EnumMeta):
         return st.sampled_from(list(kind))
+    if kind is Matrix:
+        return matrices()
     assert is_dataclass(kind), kind
     hints = get_type_hints(kind)
     given_fields = {f.name: made(hints[f.name]) for f in fields(kind)}
     if kind is Exact:
         given_fields["p"] = st.floats(1e-12, 1.0)
     return st.deferred(lambda: st.builds(kind, **given_fields))
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    """A matrix that keeps the rules of matrices."""
+    height, width = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    cells = st.lists(finite, min_size=width, max_size=width).map(tuple)
+    white = draw(st.integers(-5, 5))
+    return Matrix(
+        title=draw(texts), row_label=draw(texts), column_label=draw(texts), rows=tuple(range(height)),
+        columns=tuple(range(width)), cells=tuple(draw(st.lists(cells, min_size=height, max_size=height))),
+        white=float(white), black=float(white + draw(st.integers(1, 5))),
+    )  # fmt: skip
 
 
 dossiers = made(Dossier)
