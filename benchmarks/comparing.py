@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 from forensics import sketches
+from forensics.comparing import compared
 from forensics.confinement import environment
 from forensics.probe import SketchProbe
 from forensics.registry import Registry
-from forensics.worker import compared
 
 
 def read_one(folder: Path, book: Path) -> float:

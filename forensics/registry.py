@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
-from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from forensics import hookspecs
 from forensics.errors import ForensicsError, PluginError, told
-from forensics.probe import API, Named, Probe, SketchProbe
-from forensics.readings import Aspect
+from forensics.probe import Named, Probe, SketchProbe
 from forensics.records import Origin, Problem
+from forensics.vetting import check, owner_of, source_digest, version_of
 
 if TYPE_CHECKING:
     from forensics.checkpoint import Checkpoint
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 GROUP = "forensics"
 HOUSE = "the house"
 OURS = "model-forensics"
-ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +69,8 @@ class Registry:
     def load(cls, *, only_bundled: bool = False) -> Registry:
         """Loads every entry point of the group; a broken plugin becomes a problem. PluginError on equal ids."""
         registry = cls()
-        points = [p for p in metadata.entry_points(group=GROUP) if not only_bundled or _owner(p) == OURS]
-        for point in sorted(points, key=lambda p: (_owner(p) != OURS, _owner(p), p.name)):
+        points = [p for p in metadata.entry_points(group=GROUP) if not only_bundled or owner_of(p) == OURS]
+        for point in sorted(points, key=lambda p: (owner_of(p) != OURS, owner_of(p), p.name)):
             registry._load_one(point)
         registry._manager.register(_House(), name=HOUSE)
         registry._collect_probes()
@@ -98,9 +93,9 @@ class Registry:
         self.problems.append(Problem(where=where, code=code, message=text))
 
     def _load_one(self, point: metadata.EntryPoint) -> None:
-        where = f"{_owner(point)}:{point.name}"[:200]
+        where = f"{owner_of(point)}:{point.name}"[:200]
         try:
-            self.register(point.load(), where=where, distribution=_owner(point), version=_version(point))
+            self.register(point.load(), where=where, distribution=owner_of(point), version=version_of(point))
         except (Exception, SystemExit) as error:
             self._problem(where, "PLUGIN_NOT_LOADED", error)
 
@@ -109,7 +104,7 @@ class Registry:
         origin = Origin(
             distribution=distribution,
             version=version,
-            sha256=_source_digest(plugin),
+            sha256=source_digest(plugin),
             bundled=distribution == OURS,
         )
         if self._manager.is_registered(plugin):
@@ -241,52 +236,10 @@ def _hurried(offered: Offered, *, quick: bool) -> Offered:
     return replace(offered, skipped=True) if probe is None else replace(offered, probe=probe)
 
 
-def check(probe: object) -> None:
-    """Raises TypeError, in words for its author, where an object is not a probe of this API."""
-    kind = type(probe)
-    if not isinstance(probe, Probe | SketchProbe) or "__dataclass_params__" not in vars(kind):
-        raise TypeError(f"{kind.__name__} is not a frozen dataclass derived from Probe or SketchProbe")
-    for name in ("id", "version", "title", "measures"):
-        if not isinstance(getattr(probe, name, None), str):
-            raise TypeError(f"{kind.__name__} lacks the class attribute `{name}`")
-    if not ID.fullmatch(probe.id):
-        raise TypeError(f"probe id {probe.id!r} is not lower-case words joined by hyphens")
-    if probe.api != API:
-        raise TypeError(f"{probe.id} speaks API {probe.api}, this version speaks {API}")
-    limit: object = probe.time_limit
-    if not isinstance(limit, int | float) or not limit > 0:
-        raise TypeError(f"time_limit of {probe.id} is no number of seconds")
-    aspect: object = probe.aspect
-    if not isinstance(aspect, Aspect | None):
-        raise TypeError(f"aspect of {probe.id} is no forensics.Aspect")
-    values: Mapping[str, object] = probe.parameters()
-    for name, value in values.items():
-        if not isinstance(value, str | int | float | None) or (
-            isinstance(value, float) and not isfinite(value)
-        ):
-            raise TypeError(f"parameter {name} of {probe.id} is not a plain value")
-
-
 def _with(probe: Probe | SketchProbe, parameters: Mapping[str, str | int]) -> Probe | SketchProbe:
     known = {f.name for f in fields(cast("Any", probe))}
     changed = {name: value for name, value in parameters.items() if name in known}
     return replace(probe, **changed) if changed else probe
-
-
-def _owner(point: metadata.EntryPoint) -> str:
-    return point.dist.name if point.dist else "unknown"
-
-
-def _version(point: metadata.EntryPoint) -> str:
-    return point.dist.version if point.dist else "unknown"
-
-
-def _source_digest(plugin: object) -> str:
-    module = inspect.getmodule(plugin) if not inspect.ismodule(plugin) else plugin
-    source = getattr(module, "__file__", None)
-    if not source or not Path(source).is_file():
-        return ""
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest()
 
 
 __all__ = ["Named", "Offered", "Registry", "check"]

@@ -14,9 +14,9 @@ import pytest
 
 from forensics import Measurement, Reason, Sketch, SketchProbe
 from forensics.cli import main
+from forensics.comparing import compared_together
 from forensics.readings import Abstention
 from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
-from forensics.worker import compared_together
 from tests import strangers
 
 STRANGER = strangers.probe(

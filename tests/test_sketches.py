@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as drawn
 from safetensors.numpy import load_file
 
+from forensics.comparing import compared
 from forensics.errors import CaseError, CheckpointError
 from forensics.probe import Sketch, SketchProbe
 from forensics.readings import Abstention, Failure, Outcome, Reason
 from forensics.records import FileSeen, Subject
 from forensics.sketches import DTYPES, SketchBook, is_sketch_file, load, save
-from forensics.worker import compared
 from tests.tiny import write
 
 SUBJECT = Subject(

@@ -15,7 +15,8 @@ ALL_BUT_A_FEW = 0.99
 MOST = 0.9
 """Share above which tokens stand in order, ids are kept, or a vocabulary is an edited copy."""
 BEGINNING = 512
-"""First tokens in their places that make a common ancestor; real ones learned apart reach 27 (docs/methods.md)."""
+"""First tokens in their places that make a common ancestor; real vocabularies learned apart reach 25, those trained on
+parts of one text 114 (docs/methods.md)."""
 SAME_TEXT = 0.15
 """Share of the smaller vocabulary from which on two were learned from text in the same languages."""
 
@@ -36,7 +37,8 @@ class VocabularyKind(StrEnum):
     EDITED = "edited copy"
     """The same with 90 % of the ids."""
     ANCESTOR = "common ancestor"
-    """At least the first 512 shared tokens were learned in the same order; behind them both go their own way."""
+    """15 % of the smaller vocabulary or more, of which at least the first 512 were learned in the same order; behind
+    them both go their own way."""
     SIMILAR_TEXT = "independent on similar text"
     """15 % of the smaller vocabulary's tokens or more, in no common order."""
     UNRELATED = "unrelated scripts"
@@ -55,6 +57,6 @@ def vocabulary_kind(likeness: Likeness, *, same_special: bool) -> VocabularyKind
         return VocabularyKind.EXTENDS if likeness.ours > likeness.theirs else VocabularyKind.EXTENDED
     if shared >= ALL_BUT_A_FEW * larger or (in_order and shared >= MOST * larger):
         return VocabularyKind.EDITED if likeness.same_ids >= MOST * shared else VocabularyKind.RENUMBERED
-    if likeness.in_place >= BEGINNING:
-        return VocabularyKind.ANCESTOR
-    return VocabularyKind.SIMILAR_TEXT if shared >= SAME_TEXT * smaller else VocabularyKind.UNRELATED
+    if shared < SAME_TEXT * smaller:
+        return VocabularyKind.UNRELATED
+    return VocabularyKind.ANCESTOR if likeness.in_place >= BEGINNING else VocabularyKind.SIMILAR_TEXT

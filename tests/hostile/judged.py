@@ -10,13 +10,13 @@ from typing import Any
 
 from forensics import entering
 from forensics.case import Named, Role
+from forensics.comparing import compared
 from forensics.evidence import weighing
 from forensics.gather import Read
 from forensics.reading import ReadingDone, read
 from forensics.readings import Outcome
 from forensics.records import Case, Opinion
 from forensics.registry import Offered, Registry
-from forensics.worker import compared
 
 
 @cache

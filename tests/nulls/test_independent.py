@@ -13,12 +13,12 @@ from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
 from forensics.checkpoint import open_checkpoint
+from forensics.comparing import compared
 from forensics.probe import Sketch, SketchProbe
 from forensics.reading import read
 from forensics.readings import Measurement
 from forensics.registry import Registry
 from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
-from forensics.worker import compared
 
 ARCHITECTURES = ("llama", "gpt2", "qwen2", "gpt_neox", "gemma2", "mixtral")
 LAYER_NORM = ("gpt2", "gpt_neox")
