@@ -140,8 +140,21 @@ def test_table_is_on_stdout_and_nothing_else(whole: subprocess.CompletedProcess[
     assert whole.stderr == ""
 
 
-def test_same_inputs_give_the_same_record(place: Path, record: Mapping[str, Any]) -> None:
-    """A second run under the same SOURCE_DATE_EPOCH writes the same bytes."""
+def test_same_inputs_give_the_same_files(place: Path) -> None:
+    """With two probes: a second run under the same SOURCE_DATE_EPOCH writes the same bytes."""
+    for out in ("one", "two"):
+        done = command(
+            "investigate", "--suspect", "suspect", "--candidates", "base", "--out", out, *QUICK,
+            cwd=place, SOURCE_DATE_EPOCH=EPOCH,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    for name in ("dossier.json", "dossier.html", "dossier.pdf", "SHA256SUMS"):
+        assert (place / "one" / name).read_bytes() == (place / "two" / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_whole_case_is_the_same_again(place: Path, record: Mapping[str, Any]) -> None:
+    """The same with every probe, several candidates and a control."""
     del record
     again = command(
         "investigate", "--suspect", "suspect", "--candidates", "base", "other=stranger", "--controls", "control",
@@ -160,6 +173,9 @@ def test_sketches_stand_in_for_weights(
     monkeypatch.chdir(place)
     for name in ("suspect", "base"):
         assert main(["sketch", name, "-o", f"{name}.sketch", "--only-bundled"]) == 0
+    monkeypatch.setattr(
+        "forensics.casefiles.render", lambda *_: []
+    )  # what a page says of sketches is told elsewhere
     arguments = [
         "--suspect",
         "suspect=suspect.sketch",
@@ -175,7 +191,7 @@ def test_sketches_stand_in_for_weights(
     assert {f["probe"]["id"]: f["outcome"] for f in sketched["findings"]} == first
 
 
-@pytest.mark.parametrize("form", ["pdf", "html", "text"])
+@pytest.mark.parametrize("form", [pytest.param("pdf", marks=pytest.mark.slow), "html", "text"])
 def test_report_renders_without_a_checkpoint(
     form: str, place: Path, record: Mapping[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -293,9 +309,11 @@ def test_questions_that_make_no_sense_are_two_lines(
 
 
 def quick_case(folder: Path, suspect: Path, candidates: list[str]) -> Mapping[str, Any]:
-    """A case with two probes that is completed, as its record."""
+    """A case with two probes that is completed, as its record; nothing is rendered, which takes longest."""
     arguments = ["--suspect", f"suspect={suspect}", "--candidates", *candidates, "--out", str(folder / "out")]
-    assert main(["investigate", *arguments, *QUICK]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("forensics.casefiles.render", lambda *_: [])
+        assert main(["investigate", *arguments, *QUICK]) == 0
     return json.loads((folder / "out" / "dossier.json").read_text())
 
 
