@@ -4,13 +4,14 @@
 
 Writes the block `margins` of docs/methods.md. Every descendant is read against its base and against the twins of its
 base (same recipe and texts, other seed), every student, pasted model and sharer of an initialisation against the model
-it imitates, and all of them against every other base. A margin is a reading less the highest one against the controls:
-all bases that are neither the candidate, nor its twins, nor of the suspect's own family.
+it imitates, and all of them against eight controls: bases drawn from those that are neither the candidate nor a twin.
+A margin is a reading less the highest one against the controls.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from benchmarks.calibrate import read_manifest
 from benchmarks.measure_pairs import bench_for, measured
 from benchmarks.tables import put
 from benchmarks.zoo.imitators import IMITATORS
-from benchmarks.zoo.pairs import family_of, kinship
+from benchmarks.zoo.pairs import kinship
 from benchmarks.zoo.recipes import BASES, descendants
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "methods.md"
 PROBES = ("activation-overlap", "next-token")
+CONTROLS = 8
 LIGHT = frozenset(
     {"fine-tuned", "lora-merged", "quantised", "permuted", "rotated", "flipped", "noised", "rescaled"}
 )
@@ -51,12 +53,14 @@ def kind_of(suspect: str, candidate: str) -> str:
 
 
 def wanted(names: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Every descendant and imitator with every base of another family, and with its own base or model."""
+    """Every descendant and imitator with its own base or model, its twins, and some bases that are neither."""
     known = set(names)
     for suspect in sorted((set(descendants()) | set(IMITATORS)) & known):
-        for candidate in sorted(set(BASES) & known):
-            own = descendants()[suspect].base if suspect in descendants() else ""
-            if candidate == own or family_of(candidate) != family_of(suspect):
+        kinds = {candidate: kind_of(suspect, candidate) for candidate in sorted(set(BASES) & known)}
+        controls = [candidate for candidate, kind in kinds.items() if kind == "control"]
+        drawn = random.Random(suspect).sample(controls, min(CONTROLS, len(controls)))
+        for candidate, kind in kinds.items():
+            if kind != "control" or candidate in drawn:
                 yield {"suspect": suspect, "candidate": candidate}
 
 

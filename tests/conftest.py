@@ -39,3 +39,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         gone = time.time() - float(os.environ[STARTED])
         if gone > within:
             pytest.skip(f"no time left: {gone:.0f} of {within:.0f} seconds are gone")
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cases leave no page and no PDF, which take longest to make; for tests that look at neither."""
+    monkeypatch.setattr("forensics.casefiles.render", lambda *_: [])

@@ -19,6 +19,8 @@ from forensics.readings import Abstention
 from forensics.testing import descend, read_safetensors, tiny_checkpoint, write_safetensors
 from tests import strangers
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 STRANGER = strangers.probe(
     "counts_all",
     """

@@ -15,6 +15,8 @@ from forensics.testing import descend, tiny_checkpoint
 from tests.emitting.cases import ALL, record
 from tests.report import example
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 EVERY = [word for form in FORMATS for word in ("--emit", form)]
 
 

@@ -13,6 +13,8 @@ from forensics.cli import main
 from forensics.testing import tiny_checkpoint
 from tests.hub.server import COMMIT, NAME, Hub, contents, serving
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 PROBES = ["--probes", "norm-gains", "--only-bundled"]
 MORE = ["--probes", "norm-gains", "neuron-match", "attention-circuits"]
 """In place of PROBES, where readings matter."""
