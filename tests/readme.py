@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.commands import reference
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 
@@ -97,6 +99,7 @@ def ranges(table: Mapping[str, Any]) -> list[str]:
 PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: {"probes": probes, "formats": formats},
     ROOT / "docs" / "methods.md": {"figures": figures},
+    ROOT / "docs" / "commands.md": {"commands": reference},
 }
 
 
