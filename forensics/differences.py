@@ -265,7 +265,15 @@ def _why_concluded(pair: _Pair, candidate: str, probes: list[str]) -> list[str]:
 
 def _others(pair: _Pair) -> Iterator[Change]:
     """Parts that are not told one by one: that they differ, and how many entries they have."""
-    for name in ("joint", "candidate_relations", "problems", "certificates", "exhibits", "statements"):
+    for name in (
+        "joint",
+        "candidate_relations",
+        "claims",
+        "problems",
+        "certificates",
+        "exhibits",
+        "statements",
+    ):
         mine, theirs = (getattr(d, name) for d in pair.sides)
         if [plain(one) for one in mine] != [plain(one) for one in theirs]:
             yield Change(
