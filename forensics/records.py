@@ -31,8 +31,8 @@ from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 __all__ = [
     "Architecture", "CandidateRelation", "Case", "Certificate", "Claim", "ClaimStanding", "Condition", "Contribution",
     "Direction", "Dossier", "Environment", "Exhibit", "FileSeen", "Finding", "JointFinding", "Margin", "Omission",
-    "Opinion", "Origin", "PairReading", "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId", "Relation",
-    "Standing", "Statement", "Subject", "Tool", "Toward", "Unexamined", "Verdict", "Weight",
+    "Opinion", "Origin", "PairReading", "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId",
+    "Relation", "Standing", "Statement", "Subject", "Tool", "Toward", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
 
