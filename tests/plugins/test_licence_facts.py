@@ -83,3 +83,13 @@ def test_licences_of_code_and_third_parties_are_not_the_models_own() -> None:
     found = facts({"README_md": "x"}, {"LICENSE": LLAMA, "NOTICE": APACHE})
     assert found["candidate_licence"] == "Llama-2"
     assert found["suspect_licence"] is None
+
+
+def test_a_licence_known_by_its_title_only_is_found_in_its_file() -> None:
+    """openPangu's wording is not in the table: a licence file with its title counts as its text, a card does not."""
+    title = "OPENPANGU MODEL LICENSE AGREEMENT VERSION 1.0\n\nThis agreement …"
+    for name, unmet in (("LICENSE", False), ("README_md", True)):
+        found = facts({name: title}, {"LICENSE": title})
+        assert found["candidate_licence"] == "openPangu-1.0"
+        assert found["unmet_licence_copy"] is unmet
+        assert found["unmet_attribution"] is True
