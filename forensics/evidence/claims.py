@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forensics.claims import Claim, ClaimStanding
 from forensics.evidence.claim_words import said_of_name, said_of_scratch, said_of_silence, unmatched
 from forensics.opinions import Opinion
 from forensics.subjects import Subject
 
-CLAIMS = 40
-"""Claims that are looked at; a sketch file may hold any number."""
+CLAIMS, CHARACTERS = 40, 400
+"""Claims that are looked at, and characters of one; a sketch file may hold any number of any length."""
 TELLING = 5
 """Characters of a last part, which has a digit or a hyphen as well, before it alone makes two names the same."""
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{0,20}://[^/]*/")
@@ -36,7 +36,7 @@ class _Name:
     @classmethod
     def of(cls, text: str) -> _Name:
         """From a name, an address or a path; spaces and underscores count as hyphens."""
-        plain = text[:400].strip().casefold().replace("\\", "/")
+        plain = text[:CHARACTERS].strip().casefold().replace("\\", "/")
         address = ADDRESS.match(plain)
         path = plain[address.end() if address else 0 :].rstrip("/")
         if cached := CACHED.search(path):
@@ -64,7 +64,10 @@ def set_against(
     """Every claim of the suspect, then the candidates of which none is made; empty where claims were not read."""
     if suspect.claims is None:
         return ()
-    claims = suspect.claims[:CLAIMS]
+    claims = [
+        replace(one, stated=one.stated[:CHARACTERS], where=one.where[:CHARACTERS])
+        for one in suspect.claims[:CLAIMS]
+    ]
     known = {subject.label: subject for subject in others if subject.role == "candidate"}
     told: list[ClaimStanding] = []
     own = {
@@ -112,7 +115,7 @@ def _same(stated: str, candidate: Subject) -> str:
         if told.kind in {"own name", "configured name"} and (
             how := _alike(claimed, _Name.of(told.stated), hub=True)
         ):
-            return f"{how} the name in the candidate's own metadata ({told.where}); anyone can edit these"
+            return f"{how} the name in the candidate's own metadata ({told.where[:CHARACTERS]}); anyone can edit these"
     return ""
 
 
