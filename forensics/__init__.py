@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from forensics.checkpoint.papers import Papers as Papers
     from forensics.checkpoint.statements import statements_of as statements_of
     from forensics.checkpoint.statements import telling_setting as telling_setting
+    from forensics.checkpoint.terms import licence_facts as licence_facts
     from forensics.checkpoint.terms import licence_rows as licence_rows
     from forensics.checkpoint.terms import obligation_rows as obligation_rows
     from forensics.checkpoint.tokenizer import token_hash as token_hash
@@ -54,7 +55,7 @@ _HOMES = {
     "forensics.checkpoint.leads": ("Lead", "leads_in"),
     "forensics.checkpoint.paper_reading": ("read_papers",),
     "forensics.checkpoint.papers": ("Papers",),
-    "forensics.checkpoint.terms": ("licence_rows", "obligation_rows"),
+    "forensics.checkpoint.terms": ("licence_facts", "licence_rows", "obligation_rows"),
     "forensics.checkpoint.statements": ("statements_of", "telling_setting"),
     "forensics.checkpoint.tokenizer": ("token_hash",),
     "forensics.errors": ("ForensicsError",),

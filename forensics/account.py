@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from forensics.checkpoint.ancestry import claims_of
 from forensics.checkpoint.manifest import file_seen, other_files, recorded_name
 from forensics.checkpoint.opened import digest_of
 from forensics.records import FileSeen, Problem, Subject, Unexamined
@@ -152,6 +153,7 @@ def _subject(
         dtypes=tuple(sorted({p.stored.precision for p in plan.tensors})),
         unexamined=tuple(left[:UNEXAMINED_LIMIT]),
         unexamined_omitted=max(0, len(left) - UNEXAMINED_LIMIT),
+        claims=claims_of(checkpoint),
     )
 
 

@@ -6,32 +6,19 @@ effect; where nothing does, the change is unexplained and says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from forensics.archive import plain
 from forensics.readings import Measurement
-from forensics.records import Dossier, Finding, Opinion, ProbeUsed, Subject
+from forensics.records import Dossier, Finding, Opinion, Subject
+from forensics.surroundings import Change as Change  # noqa: PLC0414 - the face of this room
+from forensics.surroundings import cases, changed, instrument, populations, probes, subjects, turned, versions
 
 Key: TypeAlias = tuple[str, str]
 """Candidate and probe."""
-Part: TypeAlias = Literal["case", "subject", "version", "probe", "calibration", "finding", "opinion", "other"]
-
 UNEXPLAINED = "unexplained: nothing else differs that could have this effect"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One thing that is not in both records alike."""
-
-    part: Part
-    what: str
-    before: str
-    """As the first record says it; empty where it says nothing."""
-    after: str
-    causes: tuple[str, ...] = ()
-    """For findings and opinions: what else differs, most direct first, or that nothing does."""
 
 
 def as_json(changes: Iterable[Change]) -> dict[str, Any]:
@@ -44,11 +31,11 @@ def differences(before: Dossier, after: Dossier) -> tuple[Change, ...]:
     pair = _Pair.of(before, after)
     found = tuple(_findings(pair))
     return (
-        *_case(pair),
-        *_subjects(pair),
-        *_versions(before, after),
-        *_probes(pair),
-        *_populations(before, after),
+        *cases(before, after),
+        *subjects(*pair.subjects),
+        *versions(before, after),
+        *probes(before, after),
+        *populations(before, after),
         *found,
         *_opinions(pair, found),
         *_others(pair),
@@ -79,8 +66,8 @@ class _Pair:
             subjects=(first[0], second[0]),
             findings=(first[1], second[1]),
             opinions=(first[2], second[2]),
-            surroundings=tuple(_turned(c) for c in _versions(before, after)),
-            calibrations=tuple(f"calibration {c.what}" for c in _populations(before, after)),
+            surroundings=tuple(turned(c) for c in versions(before, after)),
+            calibrations=tuple(f"calibration {c.what}" for c in populations(before, after)),
         )
 
     def content(self, key: str) -> str:
@@ -97,87 +84,6 @@ def _indexed(dossier: Dossier) -> tuple[dict[str, Subject], dict[Key, Finding], 
         {(f.candidate, f.probe.id): f for f in dossier.findings},
         {o.candidate: o for o in (*dossier.opinions, *dossier.controls)},
     )
-
-
-def _turned(change: Change) -> str:
-    return f"{change.what} {change.before or 'absent'} → {change.after or 'absent'}"
-
-
-def _changed(part: Part, what: str, values: tuple[Any, Any], causes: Iterable[str] = ()) -> Iterator[Change]:
-    """The change where the two values, told as text, are not the same."""
-    before, after = ("" if value is None else str(value) for value in values)
-    if before != after:
-        yield Change(part=part, what=what, before=before, after=after, causes=tuple(causes))
-
-
-def _case(pair: _Pair) -> Iterator[Change]:
-    mine, theirs = (d.case for d in pair.sides)
-    for name in ("id", "suspect", "generated_at"):
-        yield from _changed("case", name, (getattr(mine, name), getattr(theirs, name)))
-    for name in ("candidates", "controls", "probes"):
-        both = [sorted(getattr(one, name)) for one in (mine, theirs)]
-        yield from _changed("case", name, (", ".join(both[0]), ", ".join(both[1])))
-
-
-def _subjects(pair: _Pair) -> Iterator[Change]:
-    mine, theirs = pair.subjects
-    for key in sorted(mine.keys() & theirs.keys()):
-        for name in ("form", "role", "digest", "commit", "dtypes", "parameters", "recognised"):
-            values = (getattr(mine[key], name), getattr(theirs[key], name))
-            told = [", ".join(v) if isinstance(v, tuple) else v for v in values]
-            yield from _changed("subject", f"{key}, {name}", (told[0], told[1]))
-        then, now = (
-            {f.name: f.sha256 or f.note or "not hashed" for f in s.files} for s in (mine[key], theirs[key])
-        )
-        for file in sorted(then.keys() | now.keys()):
-            yield from _changed("subject", f"{key}, {file}", (then.get(file), now.get(file)))
-
-
-def _versions(mine: Dossier, theirs: Dossier) -> Iterator[Change]:
-    for name, tool in (("program", "name"), ("program version", "version")):
-        yield from _changed("version", name, (getattr(mine.tool, tool), getattr(theirs.tool, tool)))
-    for name in ("python", "device"):
-        values = (getattr(mine.environment, name), getattr(theirs.environment, name))
-        yield from _changed("version", name, values)
-    yield from _mapped("version", "", mine.environment.packages, theirs.environment.packages)
-
-
-def _mapped(part: Part, prefix: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Change]:
-    for name in sorted(mine.keys() | theirs.keys()):
-        yield from _changed(part, f"{prefix}{name}", (mine.get(name), theirs.get(name)))
-
-
-def _used(dossier: Dossier) -> dict[str, ProbeUsed]:
-    used = [*(f.probe for f in dossier.joint), *(f.probe for f in dossier.findings)]
-    return {probe.id: probe for probe in used}
-
-
-def _instrument(mine: ProbeUsed, theirs: ProbeUsed) -> Iterator[Change]:
-    """Version, parameters and source of one probe."""
-    yield from _changed("probe", f"{mine.id}, version", (mine.version, theirs.version))
-    yield from _mapped("probe", f"{mine.id}, parameter ", mine.parameters, theirs.parameters)
-    for name in ("distribution", "version", "sha256"):
-        values = (getattr(mine.origin, name), getattr(theirs.origin, name))
-        yield from _changed(
-            "probe", f"{mine.id}, {'source' if name == 'sha256' else f'plugin {name}'}", values
-        )
-
-
-def _probes(pair: _Pair) -> Iterator[Change]:
-    mine, theirs = (_used(d) for d in pair.sides)
-    for probe in sorted(mine.keys() | theirs.keys()):
-        if probe in mine and probe in theirs:
-            yield from _instrument(mine[probe], theirs[probe])
-        else:
-            told = [f"version {side[probe].version}" if probe in side else "" for side in (mine, theirs)]
-            yield from _changed("probe", probe, (told[0], told[1]))
-
-
-def _populations(mine: Dossier, theirs: Dossier) -> Iterator[Change]:
-    first, second = ({p.id: p.sha256 for p in d.environment.populations} for d in (mine, theirs))
-    yield from _mapped("calibration", "", first, second)
-    scales = (mine.environment.verbal_scale, theirs.environment.verbal_scale)
-    yield from _changed("calibration", "verbal scale", scales)
 
 
 def _reading(finding: Finding | None) -> str:
@@ -199,10 +105,10 @@ def _findings(pair: _Pair) -> Iterator[Change]:
     for key in sorted(mine.keys() | theirs.keys()):
         one, other = mine.get(key), theirs.get(key)
         name, causes = f"{key[1]} on {key[0]}", _why_read(pair, *key)
-        read = list(_changed("finding", f"{name}, reading", (_reading(one), _reading(other)), causes))
+        read = list(changed("finding", f"{name}, reading", (_reading(one), _reading(other)), causes))
         if one and other:
             p = (one.exact.p if one.exact else None, other.exact.p if other.exact else None)
-            read += _changed("finding", f"{name}, exact p", p, causes)
+            read += changed("finding", f"{name}, exact p", p, causes)
             why = ["its reading changed"] if read else []
             why += pair.calibrations
             why += (
@@ -210,7 +116,7 @@ def _findings(pair: _Pair) -> Iterator[Change]:
                 if one.probe.standard == other.probe.standard
                 else ["parameters are as calibrated in one only"]
             )
-            read += _changed(
+            read += changed(
                 "finding", f"{name}, weight", (_weight(one), _weight(other)), _or_versions(pair, why)
             )
         yield from read
@@ -232,7 +138,7 @@ def _why_read(pair: _Pair, candidate: str, probe: str) -> list[str]:
         causes += ["the probe took part in one case only"] if asked[0] != asked[1] else []
         return _or_versions(pair, causes)
     causes += [told for told in (pair.content("suspect"), pair.content(candidate)) if told]
-    causes += [_turned(change) for change in _instrument(mine.probe, theirs.probe)]
+    causes += [turned(change) for change in instrument(mine.probe, theirs.probe)]
     return _or_versions(pair, causes)
 
 
@@ -247,7 +153,7 @@ def _opinions(pair: _Pair, found: Iterable[Change]) -> Iterator[Change]:
         causes = _why_concluded(pair, candidate, sorted(set(led.get(candidate, ()))))
         for name in ("verdict", "relation", "direction", "log10_lr", "lower", "upper", "cap", "coverage"):
             values = (getattr(one, name) if one else None, getattr(other, name) if other else None)
-            yield from _changed("opinion", f"{candidate}, {name}", values, causes)
+            yield from changed("opinion", f"{candidate}, {name}", values, causes)
 
 
 def _why_concluded(pair: _Pair, candidate: str, probes: list[str]) -> list[str]:
@@ -255,7 +161,9 @@ def _why_concluded(pair: _Pair, candidate: str, probes: list[str]) -> list[str]:
     causes = [f"findings changed: {', '.join(probes)}"] if probes else []
     causes += pair.calibrations
     causes += [
-        f"other {c.what} in the case" for c in _case(pair) if c.what in {"candidates", "controls", "probes"}
+        f"other {c.what} in the case"
+        for c in cases(*pair.sides)
+        if c.what in {"candidates", "controls", "probes"}
     ]
     causes += [told for key in ("suspect", candidate) if (told := pair.content(key))] if not probes else []
     if [c.alarms for c in pair.sides[0].certificates] != [c.alarms for c in pair.sides[1].certificates]:
@@ -265,7 +173,15 @@ def _why_concluded(pair: _Pair, candidate: str, probes: list[str]) -> list[str]:
 
 def _others(pair: _Pair) -> Iterator[Change]:
     """Parts that are not told one by one: that they differ, and how many entries they have."""
-    for name in ("joint", "candidate_relations", "problems", "certificates", "exhibits", "statements"):
+    for name in (
+        "joint",
+        "candidate_relations",
+        "claims",
+        "problems",
+        "certificates",
+        "exhibits",
+        "statements",
+    ):
         mine, theirs = (getattr(d, name) for d in pair.sides)
         if [plain(one) for one in mine] != [plain(one) for one in theirs]:
             yield Change(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from forensics.policy import FindingRule, Policy, Rule
-from forensics.readings import Failure, Measurement
+from forensics.readings import Failure, Measurement, Scalar
 from forensics.records import Dossier, Finding, Opinion
 
 Held = tuple[bool | None, str]
@@ -86,6 +86,10 @@ def _of_opinion(rule: Rule, opinion: Opinion, dossier: Dossier) -> Iterator[Held
         yield _at_most("exact p", p, rule.exact_p_to)
     if rule.coverage_below is not None:
         yield _coverage(rule, opinion.coverage)
+    if rule.claim:
+        says = sorted({one.says for one in dossier.claims if one.candidate == opinion.candidate})
+        holds = bool(set(says) & set(rule.claim)) if says else None
+        yield holds, f"claims: {', '.join(says)}" if says else "claims were not read"
     if rule.finding is not None:
         by = [
             f
@@ -111,11 +115,21 @@ def _of_finding(asked: FindingRule, finding: Finding) -> Iterator[Held]:
         yield _at_least(f"{probe}: log10 LR", weight, asked.log10_lr_from)
     facts = outcome.facts if isinstance(outcome, Measurement) else {}
     for name, wanted in (asked.facts or {}).items():
-        there = name in facts
-        yield (
-            (facts[name] in wanted if there else None),
-            f"{probe}: {name} {facts[name] if there else 'not told'}",
-        )
+        fact = facts.get(name)
+        yield _told(probe, name, fact, holds=fact in wanted)
+    for name, least in (asked.facts_from or {}).items():
+        fact = facts.get(name)
+        number = isinstance(fact, int | float) and not isinstance(fact, bool)
+        yield _told(probe, name, fact if number else None, holds=number and float(fact or 0) >= least)
+    for name, listed in (asked.facts_list or {}).items():
+        fact = facts.get(name)
+        named = set(fact.split(", ")) if isinstance(fact, str) else set()
+        yield _told(probe, name, fact if named else None, holds=bool(named & set(listed)))
+
+
+def _told(probe: str, name: str, fact: Scalar, *, holds: bool) -> Held:
+    """A condition on a fact; one that the probe does not tell, or tells to be unknown, decides nothing."""
+    return None if fact is None else holds, f"{probe}: {name} {'not told' if fact is None else fact}"
 
 
 def _at_least(what: str, value: float | None, bound: float) -> Held:

@@ -20,6 +20,7 @@ from forensics.errands import Errands
 from forensics.errors import CheckpointError
 from forensics.evidence import weighing
 from forensics.evidence.among import CandidatePair, among
+from forensics.evidence.claims import set_against
 from forensics.gather import Gatherer, Watch
 from forensics.joint import compare_all, compare_among
 from forensics.readings import Outcome
@@ -181,6 +182,7 @@ def _dossier(
         controls=weighed.controls,
         joint=found.joint,
         candidate_relations=weighed.candidate_relations,
+        claims=set_against(found.reads[0].subject, [r.subject for r in found.reads[1:]], weighed.opinions),
         problems=(*_problems(registry, found.reads), *found.noted),
         certificates=found.certificates,
         exhibits=request.filed.exhibits,

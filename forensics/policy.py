@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from forensics.archive import restored
+from forensics.claims import ClaimSays
 from forensics.errors import CaseError, ReportError
 from forensics.readings import STRICT, Scalar
 from forensics.records import Relation, Verdict
@@ -35,6 +36,10 @@ class FindingRule:
     log10_lr_from: float | None = None
     facts: Mapping[str, tuple[Scalar, ...]] | None = None
     """By the name of a fact of the measurement, the values that fulfil the condition."""
+    facts_from: Mapping[str, float] | None = None
+    """By the name of a fact that is a number, the least value that fulfils it."""
+    facts_list: Mapping[str, tuple[str, ...]] | None = None
+    """By the name of a fact that lists names with commas between them, the names one of which fulfils it."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
@@ -60,6 +65,8 @@ class Rule:
     """Largest combined exact p, corrected over candidates."""
     coverage_below: float | None = None
     """Share of the suspect's parameters that were recognised and read."""
+    claim: tuple[ClaimSays, ...] = ()
+    """How one of the suspect's claims of ancestry stands to the opinion on this candidate."""
     finding: FindingRule | None = None
     problem: tuple[str, ...] = ()
     """Codes of the record's problems, or how they begin (`PLUGIN`)."""
@@ -92,7 +99,7 @@ OF_AN_OPINION = frozenset(
     }
 )
 CONDITIONS: Mapping[About, frozenset[str]] = {
-    "candidates": OF_AN_OPINION,
+    "candidates": OF_AN_OPINION | {"claim"},
     "controls": OF_AN_OPINION,
     "suspect": frozenset({"coverage_below"}),
     "case": frozenset({"problem", "failed"}),

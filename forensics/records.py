@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from forensics.candidate_relations import CandidateRelation, PairReading
 from forensics.certificates import Certificate
+from forensics.claims import Claim, ClaimStanding
 from forensics.exhibits import Exhibit, Statement
 from forensics.opinions import (
     Condition,
@@ -28,10 +29,10 @@ from forensics.readings import STRICT, Aspect, Direction, Exact, Outcome, Relati
 from forensics.subjects import Architecture, FileSeen, Subject, Unexamined
 
 __all__ = [
-    "Architecture", "CandidateRelation", "Case", "Certificate", "Condition", "Contribution", "Direction", "Dossier",
-    "Environment", "Exhibit", "FileSeen", "Finding", "JointFinding", "Margin", "Omission", "Opinion", "Origin",
-    "PairReading", "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId", "Relation", "Standing",
-    "Statement", "Subject", "Tool", "Toward", "Unexamined", "Verdict", "Weight",
+    "Architecture", "CandidateRelation", "Case", "Certificate", "Claim", "ClaimStanding", "Condition", "Contribution",
+    "Direction", "Dossier", "Environment", "Exhibit", "FileSeen", "Finding", "JointFinding", "Margin", "Omission",
+    "Opinion", "Origin", "PairReading", "Population", "ProbeUsed", "Problem", "Proposition", "PropositionId",
+    "Relation", "Standing", "Statement", "Subject", "Tool", "Toward", "Unexamined", "Verdict", "Weight",
 ]  # fmt: skip
 
 
@@ -220,6 +221,8 @@ class Dossier:
     """What probes say of several candidates together; empty with fewer than two."""
     candidate_relations: tuple[CandidateRelation, ...] = ()
     """What the candidates are to each other, pair by pair in the order of the case; empty with fewer than two."""
+    claims: tuple[ClaimStanding, ...] = ()
+    """The suspect's claims of its ancestry set against the opinions; never weighed. Empty where they were not read."""
     problems: tuple[Problem, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     """Self-tests of this case; none without `--self-test`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from forensics.claims import Claim
 from forensics.readings import STRICT
 
 OTHER_WEIGHTS = "other weights, which loaders pass over; not examined"
@@ -102,5 +103,8 @@ class Subject:
     dtypes: tuple[str, ...] = ()
     unexamined: tuple[Unexamined, ...] = ()
     unexamined_omitted: int = 0
+    claims: tuple[Claim, ...] | None = None
+    """What its metadata state of its origin; None where they were not read (an older sketch file, no readable weights).
+    """
 
     __pydantic_config__: ClassVar[Any] = STRICT

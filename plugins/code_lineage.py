@@ -74,7 +74,7 @@ class CodeLineage(SketchProbe):
                 Reason.MISSING_FILES, f"suspect: no Python code of {winnowing.GRAM} symbols or more"
             )
         if not len(theirs.code.hashes):
-            raise Abstain(Reason.MISSING_FILES, _without_candidate(stands))
+            raise Abstain(Reason.MISSING_FILES, winnowing.without_candidate(stands))
         counted = stands.numbers(stands.rare & stands.shared)
         found = winnowing.passages(ours.code, theirs.code, counted)
         own = stands.numbers(stands.theirs & stands.shared & ~stands.common)
@@ -94,7 +94,7 @@ class CodeLineage(SketchProbe):
                 "background": f"transformers {', '.join(library.versions)}",
             },
             tables=(
-                _kinds(stands),
+                winnowing.kinds_of(stands),
                 _listed(ours, theirs, {"rare, counted": found, words: public}),
                 _side_by_side(ours, theirs, found[:SHOWN]),
             ),
@@ -190,37 +190,6 @@ def _rare_lines(code: winnowing.Code, texts: Mapping[str, str]) -> list[tuple[in
     return [
         (file, line, _clean(split[file][line - 1].rstrip(), LINE)) for file, line in sorted(wanted)[:LINES]
     ]
-
-
-def _kinds(stands: winnowing.Standing) -> Table:
-    """How many fingerprints of each kind there are, and how many of them the candidate's code has."""
-    most = winnowing.RARE
-    kinds = [
-        (f"in at most {most} model folders of transformers, neither's own: counted", stands.rare),
-        (f"in more than {most} of them or in its shared files: not counted", stands.common),
-    ]
-    for whose, family, held in (
-        ("candidate", stands.families[1], stands.theirs),
-        ("suspect", stands.families[0], stands.ours),
-    ):
-        if family is not None:
-            kinds.append((f"in transformers' own {family}, the {whose}'s architecture: not counted", held))
-    return Table(
-        title="The suspect's fingerprints by where else they stand (the last kinds overlap with the second)",
-        columns=("kind", "in the suspect", "of these in the candidate"),
-        rows=tuple((words, int(held.sum()), int((held & stands.shared).sum())) for words, held in kinds),
-    )
-
-
-def _without_candidate(stands: winnowing.Standing) -> str:
-    """Why there is no reading where the candidate has no code, and what can be said all the same."""
-    said = f"candidate: no Python code of {winnowing.GRAM} symbols or more"
-    if stands.families[1] is None:
-        return said
-    return (
-        f"{said}; {stands.theirs.mean():.0%} of the suspect's fingerprints stand in transformers' own "
-        f"{stands.families[1]}, the candidate's architecture, which anybody may copy"
-    )
 
 
 def _listed(ours: _Side, theirs: _Side, kinds: Mapping[str, list[winnowing.Passage]]) -> Table:

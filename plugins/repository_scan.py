@@ -26,6 +26,7 @@ from forensics import (
     TensorSpec,
     families,
     hookimpl,
+    licence_facts,
     licence_rows,
     licences,
     obligation_rows,
@@ -89,13 +90,14 @@ class RepositoryScan(SketchProbe):
         judged.sort(key=lambda entry: (not entry[2], not entry[1]))
         rows: list[Row] = [(lead.kind, lead.file, lead.line, lead.text, says) for lead, says, _ in judged]
         unread = ours.papers.texts_omitted
+        unmet, terms = licence_facts(ours.papers, theirs.papers)
         return Measurement(
             value=float(len(counted)),
             quantity="different leads in the suspect that name the candidate or stand in both, a count",
             summary=(
                 f"In the suspect's {ours.papers.texts} text files {len(counted)} leads point to the candidate, out of "
-                f"{len(found)} found.{f' {unread} text files were not read.' if unread else ''} Documents are claims: "
-                "this has no weight in the opinion."
+                f"{len(found)} found.{f' {unread} text files were not read.' if unread else ''}{unmet} Documents "
+                "are claims: this has no weight in the opinion."
             ),
             facts={
                 "width": min(ours.width, theirs.width),
@@ -104,6 +106,7 @@ class RepositoryScan(SketchProbe):
                 "candidate_texts": theirs.papers.texts,
                 "candidate_families": ", ".join(sorted(theirs.families)),
                 "common_licences_not_counted": True,
+                **terms,
             },
             tables=tuple(_tables(ours, theirs, rows)),
         )

@@ -134,6 +134,7 @@ def test_every_part_of_the_record_is_looked_at() -> None:
     for name in (
         "joint",
         "candidate_relations",
+        "claims",
         "problems",
         "certificates",
         "exhibits",

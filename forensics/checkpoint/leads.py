@@ -117,9 +117,9 @@ def leads_of(file: TextFile, matches: Iterable[Match]) -> Iterator[Lead]:
     """Every lead of one file."""
     name = file.name.lower()
     if name.removeprefix(PREFIX) == "readme.md":
-        yield from _front_matter(file)
+        yield from front_matter(file)
     if name.endswith(".json"):
-        yield from _configured(file)
+        yield from configured(file)
     else:
         yield from _copyrights(file)
     for said in islice(IDENTIFIER.finditer(file.text), PER_FILE):
@@ -147,7 +147,7 @@ def _line(text: str, at: int) -> tuple[int, str]:
     return text.count("\n", 0, at) + 1, text[max(start, at - TEXT // 2) : min(end, at + TEXT)]
 
 
-def _configured(file: TextFile) -> Iterator[Lead]:
+def configured(file: TextFile) -> Iterator[Lead]:
     """Names, classes and remote code in JSON files, found as text so that a broken file still speaks."""
     for match in islice(DECLARED.finditer(file.text), TRIED):
         yield _lead(KINDS[match[1]], file, file.text.count("\n", 0, match.start()) + 1, _unquoted(match[2]))
@@ -192,7 +192,7 @@ def _families(file: TextFile) -> Iterator[Lead]:
                 yield _lead("family name", file, raw.count(b"\n", 0, at) + 1, line, family)
 
 
-def _front_matter(file: TextFile) -> Iterator[Lead]:
+def front_matter(file: TextFile) -> Iterator[Lead]:
     """Declared parent, licence and name in a model card's YAML head; nothing is constructed from it."""
     if not file.text.startswith("---"):
         return

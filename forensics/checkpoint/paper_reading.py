@@ -111,10 +111,8 @@ def _place(
     """Where licences and holders stand, the first place of each."""
     for match in matches:
         where = f"{name}:{match.line}"
-        if match.how == "text" and len(places["licences"]) < LICENCES:
-            places["licences"].setdefault(
-                match.licence.id, f"{where}, {100 * match.share:.1f} % of its wording"
-            )
+        if (text := _text_told(match, name)) and len(places["licences"]) < LICENCES:
+            places["licences"].setdefault(match.licence.id, f"{where}, {text}")
         places["named"].setdefault(match.licence.id, where)
     for lead in leads:
         if lead.kind == "licence tag" and (known := _tagged(lead)):
@@ -122,6 +120,17 @@ def _place(
         if lead.kind == "copyright line" and len(places["holders"]) < HOLDERS:
             for holder in holders_of(lead.text):
                 places["holders"].setdefault(holder_key(holder)[:TEXT], f"{name}:{lead.line}")
+
+
+def _text_told(match: Match, name: str) -> str:
+    """How a match shows that a licence's text lies there; empty where it does not.
+
+    Of a licence whose wording is not in the table, a licence file that is headed by its title has to do.
+    """
+    if match.how == "text":
+        return f"{100 * match.share:.1f} % of its wording"
+    file = LICENCE_NAME.match(name.rsplit("/", 1)[-1].rsplit(":", 1)[-1])
+    return "by its title" if match.how == "title" and not match.licence.sample and file else ""
 
 
 def _tagged(lead: Lead) -> str:

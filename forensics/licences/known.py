@@ -35,7 +35,7 @@ class Licence:
     notices: tuple[str, ...] = ()
     """What is written where it applies, as words in small letters."""
     traits: frozenset[str] = frozenset()
-    """Of `non-commercial`, `share-alike`."""
+    """Of `no-derivatives`, `non-commercial`, `share-alike`."""
     bases: tuple[str, ...] = ()
     """Beginnings of names of the models that are published under it, in small letters with hyphens."""
     mentions: frozenset[str] = frozenset()

@@ -101,14 +101,17 @@ def _every() -> frozenset[int]:
 
 
 def named_in(words: Words) -> list[Match]:
-    """Licences whose title or notice stands in a text; longer phrases take away what shorter ones would find."""
+    """Licences whose title or notice stands in a text; longer phrases take away what shorter ones would find.
+
+    A title at the head tells more than a notice further down, which most licences quote in their own text.
+    """
     joined = words.joined()
     head = f" {' '.join(words.words[:HEAD])} "
     found: dict[str, Match] = {}
     for phrase, one, is_title in _phrases():
-        if one.id in found or f" {phrase} " not in joined:
-            continue
         titled = is_title and f" {phrase} " in head
+        if (one.id in found and not titled) or f" {phrase} " not in joined:
+            continue
         line = words.line_of(phrase, joined)
         found[one.id] = Match(licence=one, how="title" if titled else "named", share=0.0, line=line)
         joined = joined.replace(f" {phrase} ", f" {'| ' * len(phrase.split())}")

@@ -1,4 +1,9 @@
-"""What a licence asks of whoever passes the work on, beside what another's documents show: facts, no advice."""
+"""What a licence asks of whoever passes the work on, beside what another's documents show: facts, no advice.
+
+Clauses of the Meta Llama 3 Community License Agreement (18 April 2024: 1.b.i to v, 2) and of the openPangu Model
+License Agreement, versions 1.0 (3, 4.1, 4.2) and 2.0 (3.1, 4.1, 4.2), were read against copies of these texts in public
+repositories. Version 2.0 adds that the licence ends for whoever sues over the model (3.2), which no document shows.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 from forensics.licences.holders import holder_key
 from forensics.licences.known import Licence, licence
@@ -42,6 +47,19 @@ class Obligation:
     """Looked for: the licence's name."""
     file: str = ""
     """Looked for: a document whose name begins so."""
+    conditional: bool = False
+    """Asked only where something holds that documents do not tell, so that what is not found is not missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One obligation beside what another's documents show."""
+
+    obligation: Obligation
+    shown: str
+    """What was found of everything that is looked for, in words."""
+    met: bool | None
+    """False where something that is looked for was not found; None where documents cannot tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +86,26 @@ def obligations(name: str) -> tuple[Obligation, ...]:
 
 
 @cache
+def is_listed(name: str) -> bool:
+    """Whether it is known what the licence with an id asks, be it nothing."""
+    return any(name in names for names in _groups())
+
+
+@cache
+def _groups() -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(group["licences"]) for group in _raw()["obligations"])
+
+
+@cache
+def _raw() -> Any:
+    return json.loads(resources.files("forensics.licences").joinpath("obligations.json").read_text("utf-8"))
+
+
+@cache
 def _listed() -> tuple[tuple[frozenset[str], Obligation], ...]:
-    raw = json.loads(resources.files("forensics.licences").joinpath("obligations.json").read_text("utf-8"))
     return tuple(
         (frozenset(group["licences"]), _obligation(entry))
-        for group in raw["obligations"]
+        for group in _raw()["obligations"]
         for entry in group["obligations"]
     )
 
@@ -99,17 +132,28 @@ def _phrases() -> frozenset[str]:
     return frozenset(phrase for _, one in _listed() for phrase in one.phrases)
 
 
+def asked(name: str, holders: Iterable[str], suspect: Shown) -> Iterator[Asked]:
+    """Everything that the licence with an id of a work by `holders` asks, beside what the suspect shows."""
+    known = licence(name)
+    for one in obligations(name) if known else ():
+        assert known is not None
+        parts = list(_looked(one, known, list(holders), suspect))
+        missing = any(found is False for _, found in parts) and not one.conditional
+        met = True if parts and all(found for _, found in parts) else False if missing else None
+        yield Asked(obligation=one, shown="; ".join(text for text, _ in parts) or UNKNOWN, met=met)
+
+
 def beside(name: str, holders: Iterable[str], suspect: Shown) -> Iterator[tuple[str, str, str, str]]:
     """(kind, clause, what is asked, what the suspect shows) for the licence with an id of a work by `holders`."""
-    known = licence(name)
-    if known is None:
-        return
-    for one in obligations(name):
-        told = [part for part in _looked(one, known, list(holders), suspect) if part]
-        yield one.kind, one.clause, one.says, "; ".join(told) or UNKNOWN
+    for one in asked(name, list(holders), suspect):
+        yield one.obligation.kind, one.obligation.clause, one.obligation.says, one.shown
 
 
-def _looked(one: Obligation, known: Licence, holders: list[str], suspect: Shown) -> Iterator[str]:
+Looked: TypeAlias = tuple[str, bool | None]
+"""What was looked for and what is there, in words, and whether it is; None where that cannot be told."""
+
+
+def _looked(one: Obligation, known: Licence, holders: list[str], suspect: Shown) -> Iterator[Looked]:
     """What is there of everything that an obligation is looked for by, in a few words each."""
     if one.copy:
         yield _told("its text", suspect.licences.get(known.id))
@@ -141,24 +185,25 @@ def _looked(one: Obligation, known: Licence, holders: list[str], suspect: Shown)
         yield _held(holders, suspect)
 
 
-def _told(what: str, where: str | None) -> str:
-    return f"{what}: {where}" if where else f"{what}: not found"
+def _told(what: str, where: str | None) -> Looked:
+    return (f"{what}: {where}", True) if where else (f"{what}: not found", False)
 
 
-def _called(beginning: str, names: tuple[str, ...]) -> str:
+def _called(beginning: str, names: tuple[str, ...]) -> Looked:
     """Whether one of the model's names begins as asked."""
     plain = {name: name.rsplit("/", 1)[-1].lower().replace("_", "-").replace(" ", "-") for name in names}
     so = [name for name, bare in plain.items() if bare.startswith(beginning)]
-    return (
-        f"the name {so[0]!r} begins so"
-        if so
-        else f"no name begins so ({', '.join(map(repr, names[:3])) or 'none known'})"
-    )
+    if so:
+        return f"the name {so[0]!r} begins so", True
+    told = ", ".join(map(repr, names[:3]))
+    return f"no name begins so ({told or 'none known'})", False if names else None
 
 
-def _held(holders: list[str], suspect: Shown) -> str:
+def _held(holders: list[str], suspect: Shown) -> Looked:
     """Whether one of the licensed work's holders is named."""
     if not holders:
-        return "its holder is not known"
+        return "its holder is not known", None
     there = [f"{h} at {suspect.holders[holder_key(h)]}" for h in holders if holder_key(h) in suspect.holders]
-    return f"holder: {there[0]}" if there else f"holder ({', '.join(holders[:3])}): not found"
+    return (
+        (f"holder: {there[0]}", True) if there else (f"holder ({', '.join(holders[:3])}): not found", False)
+    )

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from forensics.records import Dossier
-from forensics.report import among, margins, numbers, parties, posterior, relations, self_test, view
+from forensics.report import among, claims, margins, numbers, parties, posterior, relations, self_test, view
 from forensics.report.chapters import Chapter, chapters
 from forensics.report.display import Shown, display, isolate
 from forensics.report.gallery import pictures, strips
@@ -107,6 +107,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         among=among,
+        claims=claims,
         margins=margins,
         numbers=numbers,
         parties=parties,

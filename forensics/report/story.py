@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
 from forensics.records import Dossier, Finding, Opinion, Proposition, Subject
-from forensics.report import among, heatmaps, margins, numbers, parties, relations, self_test, view
+from forensics.report import among, claims, heatmaps, margins, numbers, parties, relations, self_test, view
 from forensics.report.grids import grid, row_cap
 from forensics.report.plain import Writer
 
@@ -217,6 +217,7 @@ def _weighing(dossier: Dossier, writer: Writer) -> None:
             writer.pair("rule", ground)
         for one in opinion.propositions:
             _proposition(one, writer)
+    claims.tell(dossier, writer)
     among.explain(dossier, writer)
     for population in dossier.environment.populations:
         writer.gap()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forensics.records import Dossier, Opinion
-from forensics.report import among, parties, relations, view
+from forensics.report import among, claims, parties, relations, view
 from forensics.report.display import display
 from forensics.report.plain import Writer, plain
 from forensics.report.self_test import headlines
@@ -42,7 +42,11 @@ def summary_table(dossier: Dossier) -> Table:
             Text(plain(opinion.candidate) + role),
             Text(f"{view.MARKS[opinion.verdict]} {plain(view.verdict(opinion))}"),
             Text(ratio),
-            Text("\n".join([plain(line) for line in _words(opinion)] + view.glimpses(dossier, opinion))),
+            Text(
+                "\n".join(
+                    [plain(line) for line in _words(dossier, opinion)] + view.glimpses(dossier, opinion)
+                )
+            ),
         )
     told = [f"{label}: {line}" for label, line in parties.lines(dossier)]
     below = [*headlines(dossier), *relations.together(dossier), *told]
@@ -52,11 +56,20 @@ def summary_table(dossier: Dossier) -> Table:
     return table
 
 
-def _words(opinion: Opinion) -> list[str]:
+def _words(dossier: Dossier, opinion: Opinion) -> list[str]:
     """Band, reason, and what is known of the relation."""
     directed = relations.direction(opinion) if opinion.direction != "undetermined" else ""
     stood = f"Propositions {relations.standing(opinion)}." if opinion.propositions else ""
-    return [line for line in (opinion.band, opinion.because, relations.how(opinion), directed, stood) if line]
+    claim = claims.headline(dossier, opinion)
+    said = (
+        opinion.band,
+        opinion.because,
+        relations.how(opinion),
+        directed,
+        stood,
+        claim and f"Claims {claim}",
+    )
+    return [line for line in said if line]
 
 
 def summary_text(dossier: Dossier) -> str:
@@ -66,21 +79,7 @@ def summary_text(dossier: Dossier) -> str:
     if among.headline(dossier):
         writer.paragraph(among.headline(dossier))
     for answer in view.answers(dossier):
-        opinion = answer.opinion
-        writer.gap()
-        role = " (control)" if answer.role == "control" else ""
-        writer.line(f"[{answer.tag}] {display(opinion.candidate, 60)}{role}")
-        writer.pair("opinion", view.verdict(opinion))
-        if opinion.log10_lr is not None:
-            writer.pair("log10 LR", view.ratio(opinion))
-            writer.pair("in words", opinion.band)
-        writer.pair("because", opinion.because)
-        told = {"how": relations.how, "direction": relations.direction, "propositions": relations.standing}
-        for label, words in told.items():
-            if words(opinion):
-                writer.pair(label, words(opinion))
-        for glimpse in view.glimpses(dossier, opinion):
-            writer.pair("reading", glimpse)
+        _answer(dossier, answer, writer)
     for said in relations.together(dossier):
         writer.gap()
         writer.pair("together", said)
@@ -91,6 +90,27 @@ def summary_text(dossier: Dossier) -> str:
     if not dossier.opinions:
         writer.paragraph("The record holds no opinion.")
     return writer.text()
+
+
+def _answer(dossier: Dossier, answer: view.Answer, writer: Writer) -> None:
+    """What was concluded of one candidate or control."""
+    opinion = answer.opinion
+    writer.gap()
+    role = " (control)" if answer.role == "control" else ""
+    writer.line(f"[{answer.tag}] {display(opinion.candidate, 60)}{role}")
+    writer.pair("opinion", view.verdict(opinion))
+    if opinion.log10_lr is not None:
+        writer.pair("log10 LR", view.ratio(opinion))
+        writer.pair("in words", opinion.band)
+    writer.pair("because", opinion.because)
+    told = {"how": relations.how, "direction": relations.direction, "propositions": relations.standing}
+    for label, words in told.items():
+        if words(opinion):
+            writer.pair(label, words(opinion))
+    if claim := claims.headline(dossier, opinion):
+        writer.pair("claims", claim)
+    for glimpse in view.glimpses(dossier, opinion):
+        writer.pair("reading", glimpse)
 
 
 def text_of(dossier: Dossier, width: int = 100) -> str:

@@ -5,6 +5,7 @@ from forensics.winnowing.fragments import Code, Passage, code_of, passages
 from forensics.winnowing.library import RARE, SHARED, Library, bundled, library_of
 from forensics.winnowing.standing import Standing, standing
 from forensics.winnowing.symbols import symbols
+from forensics.winnowing.told import kinds_of, without_candidate
 
 __all__ = [
     "GRAM",
@@ -18,8 +19,10 @@ __all__ = [
     "bundled",
     "code_of",
     "fingerprints",
+    "kinds_of",
     "library_of",
     "passages",
     "standing",
     "symbols",
+    "without_candidate",
 ]

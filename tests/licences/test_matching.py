@@ -60,6 +60,10 @@ def test_half_a_text_is_told_by_its_share_and_a_tenth_is_nothing() -> None:
     [
         ("OPENPANGU MODEL LICENSE AGREEMENT VERSION 1.0\n\nThis agreement …", ("openPangu-1.0", "title")),
         ("META LLAMA 3 COMMUNITY LICENSE AGREEMENT\nMeta Llama 3 Version Release Date", ("Llama-3", "title")),
+        (
+            "LLAMA 3 COMMUNITY LICENSE AGREEMENT: Meta Llama 3 is licensed under the Meta Llama 3 Community License",
+            ("Llama-3", "title"),
+        ),
         ("Qwen RESEARCH LICENSE AGREEMENT\n", ("Qwen-Research", "title")),
         (
             "words " * 70 + "Qwen is licensed under the Qwen RESEARCH LICENSE AGREEMENT",

@@ -8,10 +8,12 @@ import pytest
 
 from forensics.licences import (
     Shown,
+    asked,
     beside,
     holder_key,
     holders_of,
     is_common,
+    is_listed,
     known,
     normalised,
     obligations,
@@ -111,3 +113,42 @@ def test_a_licence_that_says_what_to_say_shows_nothing() -> None:
     assert phrases_in(words) == {"built with llama": 1, "improved using qwen": 2}
     assert phrases_in(words, ["Llama-3.1"]) == {"improved using qwen": 2}
     assert phrases_in(words, ["Llama-3.1", "Qwen"]) == {}
+
+
+def test_what_is_asked_is_met_missing_or_untold() -> None:
+    """Met where all that is looked for is there; missing where some is not; untold without anything to look for."""
+    nothing = Shown(names=("acme/Acme-7B",))
+    told = {one.obligation.clause: one.met for one in asked("openPangu-1.0", (), nothing)}
+    assert told == {"3": None, "4.1 (1)": False, "4.1 (2)": None, "4.2 (1)": False, "4.2 (2)": False}
+    words = Words.of("Powered by openPangu. openPangu is a trademark of Huawei Technologies Co., Ltd.")
+    shown = Shown(
+        licences={"openPangu-1.0": "LICENSE:1"}, phrases=dict.fromkeys(phrases_in(words), "README.md:1"),
+        holders={"huawei technologies": "NOTICE:1"},
+    )  # fmt: skip
+    kept = {one.obligation.clause: one.met for one in asked("openPangu-1.0", ["Huawei Technologies"], shown)}
+    assert kept == {"3": None, "4.1 (1)": True, "4.1 (2)": True, "4.2 (1)": True, "4.2 (2)": True}
+
+
+def test_llama_3_asks_for_its_own_words() -> None:
+    """Version 3 has words and a name of its own, not those of 3.1, and limits that documents cannot show."""
+    shown = Shown(phrases={"built with llama": "README.md:1"}, names=("acme/Llama-7B",))
+    told = {one.obligation.clause: one.met for one in asked("Llama-3", (), shown)}
+    assert (told["1.b.i (B)"], told["1.b.i"]) == (False, False)
+    assert (told["1.b.iv"], told["1.b.v"], told["2"]) == (None, None, None)
+    named = {
+        one.obligation.clause: one.met for one in asked("Llama-3", (), Shown(names=("acme/Llama-3-Acme",)))
+    }
+    assert named["1.b.i"] is True
+
+
+def test_what_is_asked_under_a_condition_is_never_missing() -> None:
+    """Kimi's display is asked of large services only."""
+    met = [one.met for one in asked("Kimi-Modified-MIT", (), Shown()) if one.obligation.conditional]
+    assert met == [None]
+
+
+def test_asking_nothing_is_known_and_not_being_listed_is_not() -> None:
+    """The Unlicense asks nothing; what Yi's licence asks is not on the list."""
+    assert is_listed("Unlicense")
+    assert not list(asked("Unlicense", (), Shown()))
+    assert not is_listed("Yi")

@@ -14,6 +14,7 @@ from forensics.records import (
     Architecture,
     CandidateRelation,
     Case,
+    ClaimStanding,
     Contribution,
     Dossier,
     Environment,
@@ -174,6 +175,41 @@ def relations(asked: dict[str, float]) -> tuple[CandidateRelation, ...]:
     return tuple(made)
 
 
+def claims(names: tuple[str, ...]) -> tuple[ClaimStanding, ...]:
+    """A claim that agrees for the first candidate, one that matches none, and silence on the rest."""
+    made = [
+        ClaimStanding(
+            kind="declared parent",
+            stated="skylab/meridian-8b",
+            where="README.md:3",
+            candidate=name,
+            same_by="the last part of the name, without its owner, is that of the candidate's label",
+            says="agrees",
+            sentence="The suspect's metadata declare it to be its parent, and the weights say so.",
+        )
+        for name in names[:1]
+    ]
+    made.append(
+        ClaimStanding(
+            kind="configured name",
+            stated="/data/old-8b",
+            where="config.json:2",
+            candidate="",
+            same_by="",
+            says="unmatched",
+            sentence="Not matched to any candidate.",
+        )
+    )
+    made += [
+        ClaimStanding(
+            kind="none", stated="", where="", candidate=name, same_by="", says="silent",
+            sentence="The suspect's metadata name other parents.", innocent=("a card may be missing", "or another"),
+        )
+        for name in names[1:]
+    ]  # fmt: skip
+    return tuple(made)
+
+
 def environment() -> Environment:
     """What could change a reading."""
     return Environment(
@@ -220,6 +256,7 @@ def dossier(
         findings=findings({**asked, **known}),
         joint=joint(tuple(asked)),
         candidate_relations=relations(asked),
+        claims=claims(tuple(asked)),
         opinions=tuple(opinion(name, value) for name, value in asked.items()),
         controls=tuple(opinion(name, value) for name, value in known.items()),
         problems=(
@@ -346,6 +383,17 @@ def hostile() -> Dossier:
         findings=tuple(made),
         joint=joint_made,
         candidate_relations=pairs,
+        claims=tuple(
+            replace(
+                one,
+                stated=nuisance,
+                where=HOSTILE[5],
+                same_by=HOSTILE[4],
+                sentence=nuisance,
+                innocent=HOSTILE,
+            )
+            for one in whole.claims
+        ),
         opinions=opinions,
         subjects=subjects,
         problems=problems,
