@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forensics.arguments import parser
+from forensics.case import Named
 from tests.readme import PAGES, README, ROOT, renewed
 
 
@@ -26,6 +27,19 @@ def test_every_command_shown_parses(capsys: pytest.CaptureFixture[str]) -> None:
     for line in lines:
         parser().parse_args(line.split())
     assert capsys.readouterr().err == ""
+
+
+def test_commands_shown_fit_together() -> None:
+    """What README asks of its finished case is asked by the labels that its first command gives."""
+    lines = re.findall(
+        r"^\$ (forensics .+?)(?:\s{2,}#.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    asked = [parser().parse_args(line.split()[1:]) for line in lines]
+    case, *_ = (one for one in asked if one.command == "investigate")
+    candidates = [Named.parse(path).label for path in case.candidates]
+    assert {one.candidate for one in asked if one.command == "explain"} <= {*candidates}
+    subjects = [path for one in asked if one.command == "verify" for path in one.subjects]
+    assert {Named.parse(path).label for path in subjects} <= {Named.parse(case.suspect).label, *candidates}
 
 
 def test_links_lead_somewhere() -> None:

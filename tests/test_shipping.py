@@ -149,7 +149,7 @@ def test_the_quick_start_runs(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- quick-start:begin -->(.+)<!-- quick-start:end -->", page, re.DOTALL)
     assert shown is not None
-    lines = re.findall(r"^\$ forensics (.+)$", shown[1], re.MULTILINE)
+    lines = re.findall(r"^\$ forensics (.+)$", shown[1].replace("\\\n", " "), re.MULTILINE)
     assert len(lines) == 5
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for line in lines:
