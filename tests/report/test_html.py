@@ -121,12 +121,12 @@ def test_the_page_carries_the_record_and_its_digest() -> None:
 
 def test_two_renderings_are_equal() -> None:
     """The same dossier gives the same page, figures included."""
-    from forensics.report import figures
+    from forensics.report import figures, histograms
 
     dossier = example.dossier()
     first = html_of(dossier, b"{}")
     figures.curves.cache_clear()
-    figures.background.cache_clear()
+    histograms.background.cache_clear()
     assert html_of(dossier, b"{}") == first
 
 
