@@ -74,11 +74,11 @@ def _row(matrices: tuple[Matrix, ...], beside: Beside | None, lead: str, more: s
             populations.draw(places[2], beside)
         svg = svg_of(figure)
     first = matrices[0]
-    best = "framed" if max(map(_side, matrices)) <= FRAMED else "framed or with a diamond"
+    ways = dict.fromkeys("framed" if _side(matrix) <= FRAMED else "with a diamond" for matrix in matrices)
     beyond = "" if beside is None else f" {populations.words(beside)}"
     note = (
         f"{lead}{len(first.rows)} by {len(first.columns)}. "
-        f"White: {first.white:g} or less, black: {first.black:g} or more; {best}: the best of its row."
+        f"White: {first.white:g} or less, black: {first.black:g} or more; {' or '.join(ways)}: the best of its row."
         f"{beyond}{more}"
     )
     return Drawing(svg=svg, alt=f"Heat map. {' '.join(map(words, matrices))}{beyond}", width=WIDTH, note=note)

@@ -174,7 +174,7 @@ def test_nothing_on_the_page_needs_the_network_or_a_script(page: Page) -> None:
 def test_every_figure_says_in_words_what_it_shows(page: Page) -> None:
     """Every image has alternative text."""
     images = [attributes for tag, attributes in page.elements if tag == "img"]
-    assert len(images) == len(instruments.PROBES[:3]) + 9 + 4 + 2  # histograms, curves, strips and their axes
+    assert len(images) == len(instruments.PROBES[:3]) + 7 + 4 + 2  # histograms, curves, strips and their axes
     assert all(attributes.get("alt") for attributes in images)
 
 
