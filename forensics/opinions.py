@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from forensics.readings import STRICT, Direction, Exact, Relation, Verdict
+from forensics.readings import STRICT, Direction, Exact, Relation, Table, Verdict
 
 Toward: TypeAlias = Literal["derived", "independent"]
 """The verdicts that have conditions."""
@@ -112,6 +112,8 @@ class Opinion:
     population: str = ""
     cllr: float | None = None
     """Out-of-fold cost of the fusion used, in bits; 1 is uninformative."""
+    background: Table | None = None
+    """Counts of unrelated and derived reference pairs per bin of the fused log10 LR, out of fold, this case marked."""
     exact: Exact | None = None
     """The exact tests against this candidate combined into one; `p_holm` is corrected over candidates and controls."""
     relation_grounds: tuple[str, ...] = ()

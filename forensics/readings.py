@@ -117,6 +117,8 @@ class Series:
     y_label: str
     x: tuple[float, ...]
     y: tuple[float | None, ...]
+    mark: Literal["line", "points"] = "line"
+    """Whether neighbours are joined; points are set against the diagonal."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 

@@ -42,6 +42,9 @@ from forensics import (
 KINDS = ("q_bias", "k_bias", "v_bias")
 FEWEST_UNITS = 16
 PANEL = "Signed agreement of biases"
+SCATTER = "Biases coordinate by coordinate"
+SCATTERED = 200
+"""Coordinates per kind of bias that are kept as points for a figure."""
 NULL = (
     "the initialisations were drawn independently and neither training used the other's weights, so that each rotary "
     "pair of a KV group (Q and K together) and each value dimension is as likely with either sign"
@@ -139,6 +142,30 @@ def _shown(matches: list[alignment.BiasMatch]) -> tuple[Table, tuple[Series, ...
     return Table(title=PANEL, columns=columns, rows=tuple(rows)), tuple(lines)
 
 
+def _points(matches: list[alignment.BiasMatch]) -> tuple[Series, ...]:
+    """Per kind of bias the signed scores of both sides, at coordinates evenly spaced over all layers."""
+    clouds = []
+    for kind in dict.fromkeys(match.kind for match in matches):
+        sides = [
+            np.concatenate([getattr(match, side) for match in matches if match.kind == kind])
+            for side in ("first", "second")
+        ]
+        kept = alignment.evenly_spaced(len(sides[0]), SCATTERED)
+        y, x = (tuple(round(float(side[at]), 3) for at in kept) for side in sides)
+        clouds.append(
+            Series(
+                panel=f"{SCATTER}: {kind}",
+                name="candidate",
+                x_label=f"{kind} of the other, signed score",
+                y_label=f"{kind} of the suspect",
+                x=x,
+                y=y,
+                mark="points",
+            )
+        )
+    return tuple(clouds)
+
+
 def _common_shape(suspect: Sketch, candidate: Sketch) -> tuple[int, int, int | None]:
     """(KV heads, head dimensions, rotated dimensions) of both; abstains where heads or layers have no counterpart."""
     for what in ("heads", "kv_heads", "head_dim"):
@@ -223,13 +250,14 @@ def _measurement(
         facts={
             "width": min(w for w in widths if isinstance(w, int)),
             "bias_vectors": len(matches),
+            "bias_coordinates": sum(match.products.size for match in matches),
             "paired_by": "agreement in the other kind (depths differ)" if crossed else "layer",
             "independent_signs": test.units,
             "z": test.z,
             "magnitudes_only_no_evidence": float(np.mean([m.magnitudes for m in matches])),
         },
         tables=(table,),
-        series=lines,
+        series=(*_points(matches), *lines),
     )
 
 

@@ -96,7 +96,7 @@ class TokenizerDiff(SketchProbe):
                 "about weights."
             ),
             facts=facts,
-            tables=(_properties(ours, theirs, facts),),
+            tables=(_properties(ours, theirs, facts), _among_known(found)),
         )
 
 
@@ -233,6 +233,15 @@ def _properties(ours: _Side, theirs: _Side, facts: dict[str, Scalar]) -> Table:
         columns=("property", "suspect", "candidate", "shared"),
         rows=rows,
     )
+
+
+def _among_known(found: alignment.Likeness) -> Table:
+    """The pair's figures beside what real vocabularies share: none of them means anything alone."""
+    rows: list[tuple[Scalar, ...]] = []
+    for name, known in alignment.VOCABULARY_RATES.items():
+        value = getattr(found, known.figure)
+        rows.append((name, value, *known.unrelated, *known.related))
+    return Table(title=alignment.VOCABULARY_RATES_OF, columns=alignment.RATE_COLUMNS, rows=tuple(rows))
 
 
 @hookimpl

@@ -103,6 +103,7 @@ from forensics.alignment.unit_samplers import UnitSamplers
 from forensics.alignment.vocabularies import Vocabulary, hashed, vocabulary_of
 from forensics.alignment.vocabulary_kinds import VocabularyKind, vocabulary_kind
 from forensics.alignment.vocabulary_likeness import Likeness, likeness, special_likeness
+from forensics.alignment.vocabulary_rates import RATE_COLUMNS, VOCABULARY_RATES, VOCABULARY_RATES_OF
 
 __all__ = [
     "ATTENTION",
@@ -118,9 +119,12 @@ __all__ = [
     "PROJECTED",
     "QK",
     "QUANTILES",
+    "RATE_COLUMNS",
     "SHARED",
     "SHARED_LEAST",
     "TRADES",
+    "VOCABULARY_RATES",
+    "VOCABULARY_RATES_OF",
     "WIDEST",
     "Anatomy",
     "Balance",

@@ -32,6 +32,9 @@ class BiasMatch:
     """Signed correlation of the values themselves, about zero."""
     magnitudes: float
     """Correlation of magnitudes: high for any two models with rotary embeddings, and no evidence."""
+    first: Floats
+    """Signed scores of the first model's vector, shape (size,)."""
+    second: Floats
 
 
 def match_biases(kind: str, layer: int, first: Floats, second: Floats) -> BiasMatch:
@@ -45,6 +48,8 @@ def match_biases(kind: str, layer: int, first: Floats, second: Floats) -> BiasMa
         norm=float(np.linalg.norm(s) * np.linalg.norm(t)),
         raw=float(first @ second) / lengths if lengths > 0.0 else 0.0,
         magnitudes=pearson(np.abs(first), np.abs(second)) or 0.0,
+        first=s,
+        second=t,
     )
 
 

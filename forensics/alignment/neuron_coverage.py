@@ -12,8 +12,8 @@ from forensics.alignment.neuron_order import Orders
 from forensics.alignment.neuron_pairs import LayerMatch, Matching
 from forensics.alignment.permutation import floored
 
-MOST = 64
-"""Rows of a map at most."""
+MOST = 192
+"""Rows of a map at most: 12 layers with 8 sampled experts on either side."""
 LAYER_COLUMNS = (
     "suspect layer",
     "candidate layer",

@@ -57,6 +57,16 @@ class Likeness:
         """Shared tokens over all tokens of the two."""
         return self.shared / (self.ours + self.theirs - self.shared)
 
+    @property
+    def of_the_smaller(self) -> float:
+        """Shared tokens over those of the smaller vocabulary."""
+        return self.shared / max(1, min(self.ours, self.theirs))
+
+    @property
+    def id_agreement(self) -> float:
+        """Share of the shared tokens that stand under equal ids."""
+        return self.same_ids / max(1, self.shared)
+
     def facts(self) -> dict[str, float | int | str | None]:
         """All of it under the names of the record."""
         shared = max(1, self.shared)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from forensics.evidence.fusion import Fused
 from forensics.evidence.speaking import Voice
-from forensics.readings import Sign
+from forensics.readings import Sign, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class Considered:
     withheld: str = ""
     """Why nothing is concluded whatever was found, as a sentence; empty where the rules decide."""
     population: str = ""
+    background: Table | None = None
+    """Reference pairs by their fused weight, where one was fused."""
     unrelated_strata: tuple[tuple[str, int], ...] = ()
     """Kinds of unrelated pairs behind the fused weight, with their numbers; empty where they are not known."""
     same_build: bool | None = None

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from forensics.evidence import examined as facts
 from forensics.evidence.considered import Considered
 from forensics.evidence.fusion import Fused, fuse, omissions
+from forensics.evidence.judged_pairs import fused_background
 from forensics.evidence.library import Reference
 from forensics.evidence.propositions import same_build
 from forensics.evidence.signs import gathered
 from forensics.evidence.speaking import listen
 from forensics.evidence.withholding import withheld
-from forensics.readings import Exact, Measurement
+from forensics.readings import Exact, Measurement, Table
 from forensics.records import Finding, Population, Subject
 
 
@@ -56,6 +57,7 @@ def considered(
         unread_controls=sum(s.role == "control" and s.form == "unreadable" for s in subjects),
         withheld=withheld(suspect, examined, facts.coverage(suspect), about.cried),
         population=worth.population,
+        background=worth.background,
         unrelated_strata=worth.unrelated_strata,
         same_build=same_build(suspect, examined),
         remarks=(*facts.sketched(subjects, label), *facts.glimpsed(subjects, label), *worth.remarks),
@@ -69,6 +71,7 @@ class _Worth:
     fused: Fused | None
     population: str
     remarks: tuple[str, ...]
+    background: Table | None = None
     unrelated_strata: tuple[tuple[str, int], ...] = ()
 
 
@@ -85,6 +88,7 @@ def _worth(own: Sequence[Finding], known: Sequence[Finding], reference: Referenc
         fused=replace(fused, omissions=omissions(table, readings, fused, least)),
         population=named(reference.populations[table.population]),
         remarks=remarks,
+        background=fused_background(table, fused),
         unrelated_strata=table.unrelated_strata(fused.probes),
     )
 

@@ -58,6 +58,7 @@ def conclude(case: Considered, at: Thresholds, scale: VerbalScale) -> Opinion:
         contributions=() if fused is None else fused.contributions,
         omissions=() if fused is None else fused.omissions,
         population=case.population,
+        background=case.background,
         cllr=None if fused is None else fused.cllr,
     )
 

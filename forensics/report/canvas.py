@@ -10,12 +10,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from forensics.report.display import display
+
 if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
 MM = 1 / 25.4
-INK, GREY, PALE = "#1b2430", "#7a828c", "#d9dde2"
+INK, GREY, PALE, DERIVED = "#1b2430", "#7a828c", "#d9dde2", "#a9c4d6"
+HATCH = "////"
+"""What is drawn of derived pairs is hatched, of unrelated ones plain, in every figure."""
+SMALL = 6.0
+"""Smallest letters of a figure but for the numbers in a heat map's cells, in points at print size."""
+WIDTH = 166.0
+"""Width of the text column on paper, in mm."""
+LARGEST = 1e100
+"""Values are clipped here: axis arithmetic must not overflow on a hostile series."""
+REMEMBERED = 128
+"""Drawings kept, since a case is told as a page and as a PDF with the same figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,14 @@ class Drawing:
         from markupsafe import Markup
 
         return Markup("data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode())  # noqa: S704
+
+
+def short(text: str, limit: int = 34) -> str:
+    """Hostile text for a legend or axis: shown by the one filter, cut short."""
+    text = display(text, 4 * limit)
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    # matplotlib hides labels that begin with an underscore
+    return f" {text}" if text.startswith("_") else text
 
 
 @contextmanager
@@ -72,6 +92,7 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
         "xtick.major.width": 0.5,
         "ytick.major.width": 0.5,
         "legend.frameon": False,
+        "hatch.linewidth": 0.4,
     }
     with matplotlib.rc_context(rc=settings):
         yield Figure(figsize=(width * MM, height * MM))
@@ -83,5 +104,7 @@ def svg_of(figure: Figure) -> str:
     with warnings.catch_warnings():
         # Text stays text: whoever displays the figure brings the font for scripts that DejaVu lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # A stranger's words may leave a picture no room: it is drawn as it is.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     return page.getvalue().decode()

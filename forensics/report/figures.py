@@ -1,30 +1,40 @@
-"""Figures as deterministic SVG: curves overlaid, and reference pairs with this case marked.
+"""Figures as deterministic SVG: curves and points overlaid, with the unrelated population beside them.
 
-Drawn for a black-and-white printer first: lines differ by dash and marker, classes by position, and the
+Drawn for a black-and-white printer first: lines differ by dash and marker, classes by position and hatch, and the
 colours (Okabe and Ito 2008) stay apart for colour-blind readers. Text stays text. Every figure brings the
-sentence that a screen reader says instead of it.
+sentence that a screen reader says instead of it, and its caption.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from forensics.readings import Series, Table
-from forensics.report.canvas import GREY, INK, PALE, Drawing, canvas, svg_of
-from forensics.report.display import display
+from forensics.readings import Series
+from forensics.report import populations
+from forensics.report.canvas import (
+    GREY,
+    LARGEST,
+    PALE,
+    REMEMBERED,
+    SMALL,
+    WIDTH,
+    Drawing,
+    canvas,
+    short,
+    svg_of,
+)
+from forensics.report.populations import Beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 166.0
-"""Width of the text column on paper, in mm."""
 PANELS, LINES, POINTS = 8, 6, 2000
 """Panels of one figure, lines of one panel and points of one line that are drawn."""
-LARGEST = 1e100
-"""Values are clipped here: axis arithmetic must not overflow on a hostile series."""
+ABREAST = 3
+"""Places side by side, from the third on."""
 
 STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#004c7a", "-", "o"),
@@ -35,185 +45,138 @@ STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#7a6a00", "-", "x"),
 )
 
-REMEMBERED = 128
-"""Drawings kept, since a case is told as a page and as a PDF with the same figures."""
-
-BACKGROUND_COLUMNS = ("from", "to", "unrelated", "derived", "this case")
-
-
-def _short(text: str, limit: int = 34) -> str:
-    """Hostile text for a legend or axis: shown by the one filter, cut short."""
-    text = display(text, 4 * limit)
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    # matplotlib hides labels that begin with an underscore
-    return f" {text}" if text.startswith("_") else text
+Panel = tuple[str, list[Series]]
 
 
 @lru_cache(maxsize=REMEMBERED)
-def curves(series: tuple[Series, ...]) -> tuple[Drawing, ...]:
-    """Series of equal `panel` overlaid, two panels to a drawing so that pages can break between them.
+def curves(
+    series: tuple[Series, ...], beside: Beside | None = None, caption: str = ""
+) -> tuple[Drawing, ...]:
+    """Series of equal `panel` overlaid: one drawing of clouds of points and one of lines, each with its population.
 
-    Empty where there is nothing to draw; the last drawing notes how many curves were left out.
+    Empty where there is nothing to draw. `caption` says what is shown; the rest of the note is written here.
     """
-    panels: dict[str, list[Series]] = {}
-    for line in series:
-        if any(y is not None for y in line.y[: len(line.x)]):
-            panels.setdefault(line.panel, []).append(line)
-    shown = list(panels.items())[:PANELS]
-    omitted = sum(len(lines) for lines in panels.values()) - sum(len(lines[:LINES]) for _, lines in shown)
-    abreast = min(2, len(shown))
-    return tuple(
-        _row(
-            shown[start : start + abreast],
-            abreast,
-            f"{omitted} more curves are in the record." if omitted and start + abreast >= len(shown) else "",
-        )
-        for start in range(0, len(shown), max(1, abreast))
-    )
+    made = []
+    for mark in ("points", "line"):
+        panels: dict[str, list[Series]] = {}
+        for line in series:
+            if line.mark == mark and any(y is not None for y in line.y[: len(line.x)]):
+                panels.setdefault(line.panel, []).append(line)
+        if panels:
+            made.append(_drawing(list(panels.items()), beside, caption))
+    return tuple(made)
 
 
-def _row(panels: Sequence[tuple[str, list[Series]]], abreast: int, note: str) -> Drawing:
-    """One drawing with `abreast` places side by side, the last ones empty where panels run out."""
-    with canvas(WIDTH, 50.0) as figure:
-        figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.05)
-        places = list(figure.subplots(1, abreast, squeeze=False).flat)
-        for axes in places[len(panels) :]:
-            axes.set_axis_off()
-        for axes, (panel, lines) in zip(places, panels, strict=False):
-            _overlay(axes, panel, lines[:LINES])
-        svg = svg_of(figure)
+def _drawing(panels: Sequence[Panel], beside: Beside | None, caption: str) -> Drawing:
+    """All panels and the unrelated population in one drawing, what was left out counted."""
+    shown = [(panel, lines[:LINES]) for panel, lines in panels[:PANELS]]
+    omitted = sum(len(lines) for _, lines in panels) - sum(len(lines) for _, lines in shown)
+    common, titled = _untitled(shown)
+    said = [caption, f"{common}." if common else "", "" if beside is None else populations.words(beside)]
+    said.append(f"{omitted} more curves are in the record." if omitted else "")
+    lead = "Scatter plot" if shown[0][1][0].mark == "points" else "Line chart"
     alt = " ".join(
-        f"{_short(panel, 80)}: {', '.join(_short(line.name) for line in lines[:LINES])}"
-        f" over {_short(lines[0].x_label)}."
-        for panel, lines in panels
+        f"{short(panel, 80)}: {', '.join(_told(line) for line in lines)} over {short(lines[0].x_label, 44)}."
+        for panel, lines in shown
     )
-    return Drawing(svg=svg, alt=f"Line chart. {alt}", width=WIDTH, note=note)
+    beyond = "" if beside is None else f" {populations.words(beside)}"
+    return Drawing(
+        svg=_picture(titled, beside),
+        alt=f"{lead}. {alt}{beyond}",
+        width=WIDTH,
+        note=" ".join(part for part in said if part),
+    )
 
 
-def _overlay(axes: Axes, panel: str, lines: Sequence[Series]) -> None:
-    """Draws the lines of one panel, each with its own dash, colour and, where points are few, marker."""
+def _untitled(panels: Sequence[Panel]) -> tuple[str, list[Panel]]:
+    """What the titles have in common up to a colon, for the caption, and the panels titled without it."""
+    heads = {panel.partition(": ")[0] for panel, _ in panels}
+    if len(panels) < 2 or len(heads) > 1 or not all(panel.partition(": ")[2] for panel, _ in panels):
+        return "", list(panels)
+    return short(heads.pop(), 80), [(panel.partition(": ")[2], lines) for panel, lines in panels]
+
+
+def _told(line: Series) -> str:
+    """A line's name with the range of its values, for who cannot see it."""
+    known = [y for y in line.y[: len(line.x)] if y is not None]
+    if not known:
+        return short(line.name)
+    many = f"{len(known)} points " if line.mark == "points" else ""
+    return f"{short(line.name)} ({many}from {min(known):.3g} to {max(known):.3g})"
+
+
+def _picture(panels: Sequence[Panel], beside: Beside | None) -> str:
+    """The panels side by side, then what stands beside them; one legend where every panel has the same names."""
+    strip = beside is not None and not beside.empty
+    places = len(panels) + strip
+    narrow = strip and len(panels) <= ABREAST
+    abreast = places if narrow else min(ABREAST, places)
+    rows = -(-places // abreast)
+    ratios = [1.0] * (abreast - 1) + [(0.3, 0.5, 0.75)[abreast - 2] if narrow else 1.0]
+    named = {tuple(line.name for line in lines) for _, lines in panels}
+    with canvas(WIDTH, (14.0 if rows == 1 else 8.0) + 42.0 * rows) as figure:
+        figure.set_layout_engine("constrained", w_pad=0.04, h_pad=0.05)
+        axes = list(figure.subplots(rows, abreast, squeeze=False, width_ratios=ratios).flat)
+        for place in axes[places:]:
+            place.set_axis_off()
+        for place, (panel, lines) in zip(axes, panels, strict=False):
+            _overlay(place, panel, lines, legend=len(named) > 1)
+        if strip and beside is not None:
+            populations.draw(axes[len(panels)], beside)
+            if beside.one_scale and len(panels) == 1:
+                axes[1].sharey(axes[0])
+                axes[1].autoscale(axis="y")
+        if len(named) == 1:
+            handles, labels = axes[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=3.6, fontsize=7)
+        return svg_of(figure)
+
+
+def _overlay(axes: Axes, panel: str, lines: Sequence[Series], *, legend: bool) -> None:
+    """Draws the lines or points of one panel, each with its own dash, colour and marker."""
+    for above, (line, style) in enumerate(zip(lines, STYLES, strict=False)):
+        _draw(axes, line, style, len(lines) - above)
+    if any(line.mark == "points" for line in lines):
+        axes.axline((0, 0), slope=1, color=GREY, linewidth=0.6, linestyle=(0, (2, 2)))
+    axes.set_title(short(panel, 44), pad=(12 if len(lines) < 3 else 20) if legend else 5)
+    axes.set_xlabel(short(lines[0].x_label, 44))
+    axes.set_ylabel("\n".join(wrap(short(lines[0].y_label, 60), 26)[:3]))
+    axes.tick_params(labelsize=SMALL)
+    axes.grid(visible=True, axis="y", color=PALE, linewidth=0.4)
+    if legend:
+        axes.legend(
+            loc="lower right",  # the axis keeps its exponent at the left
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=2,
+            borderaxespad=0,
+            handlelength=3.4,
+            fontsize=6.5,
+            labelspacing=0.2,
+        )
+
+
+def _draw(axes: Axes, line: Series, style: tuple[str, Any, str], above: int) -> None:
+    """One line, or one cloud of points, the first of a panel above the others and its points filled."""
     import numpy as np
 
-    for line, (colour, dash, marker) in zip(lines, STYLES, strict=False):
-        length = min(len(line.x), len(line.y))
-        step = max(1, length // POINTS)
-        x = np.clip(np.asarray(line.x[:length:step], dtype=float), -LARGEST, LARGEST)
-        y = np.clip(
-            np.asarray([np.nan if v is None else v for v in line.y[:length:step]], float), -LARGEST, LARGEST
-        )
-        axes.plot(
-            x,
-            y,
-            color=colour,
-            linestyle=dash,
-            linewidth=1.1,
-            marker=marker if length <= 40 else "",
-            markersize=2.6,
-            markerfacecolor="white" if marker != "x" else colour,
-            markeredgewidth=0.7,
-            label=_short(line.name),
-        )
-    axes.set_title(_short(panel, 60), pad=12 if len(lines) < 3 else 20)
-    axes.set_xlabel(_short(lines[0].x_label, 60))
-    axes.set_ylabel(_short(lines[0].y_label, 40))
-    axes.grid(visible=True, axis="y", color=PALE, linewidth=0.4)
-    axes.legend(
-        loc="lower right",  # the axis keeps its exponent at the left
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=2,
-        borderaxespad=0,
-        handlelength=3.4,
-        fontsize=6.5,
-        labelspacing=0.2,
+    colour, dash, marker = style
+    length = min(len(line.x), len(line.y))
+    step = max(1, length // POINTS)
+    x = np.clip(np.asarray(line.x[:length:step], dtype=float), -LARGEST, LARGEST)
+    y = np.clip(
+        np.asarray([np.nan if v is None else v for v in line.y[:length:step]], float), -LARGEST, LARGEST
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bins:
-    """A background table, checked: edges ascending, counts not negative."""
-
-    edges: tuple[tuple[float, float], ...]
-    unrelated: tuple[float, ...]
-    derived: tuple[float, ...]
-
-
-def bins(table: Table | None) -> Bins | None:
-    """The counts of a background table, or None where it does not have the agreed form."""
-    if table is None or table.columns != BACKGROUND_COLUMNS or not table.rows:
-        return None
-    rows: list[tuple[float, ...]] = []
-    for row in table.rows:
-        if len(row) != 5 or not all(isinstance(cell, int | float) for cell in row):
-            return None
-        rows.append(
-            tuple(max(-LARGEST, min(LARGEST, float(cell))) for cell in row if isinstance(cell, int | float))
-        )
-    if any(row[0] >= row[1] or min(row[2:]) < 0 for row in rows):
-        return None
-    return Bins(
-        edges=tuple((row[0], row[1]) for row in rows),
-        unrelated=tuple(row[2] for row in rows),
-        derived=tuple(row[3] for row in rows),
+    points = line.mark == "points"
+    axes.plot(
+        x,
+        y,
+        color=colour,
+        linestyle="" if points else dash,
+        linewidth=1.1,
+        marker=marker if points or length <= 40 else "",
+        markersize=2.2 if points else 2.6,
+        markerfacecolor=colour if marker == "x" or (points and marker == STYLES[0][2]) else "white",
+        markeredgewidth=0.5 if points else 0.7,
+        label=short(line.name),
+        zorder=2 + 0.1 * above,
     )
-
-
-@lru_cache(maxsize=REMEMBERED)
-def background(counts: Bins, marks: tuple[tuple[str, float], ...], quantity: str) -> Drawing:
-    """Reference pairs as two histograms on one axis, unrelated above and derived below, with this case's values marked.
-
-    `marks` are (tag, measured value); values outside the bins are drawn where they lie.
-    """
-    both = sum(counts.derived) > 0
-    with canvas(WIDTH, 58.0 if both else 42.0) as figure:
-        figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.02)
-        panes = list(figure.subplots(2 if both else 1, 1, sharex=True, squeeze=False).flat)
-        _bars(panes[0], counts.edges, counts.unrelated, "unrelated", PALE)
-        if both:
-            _bars(panes[1], counts.edges, counts.derived, "derived", "#8fb3cc")
-        for axes in panes:
-            for _, value in marks:
-                axes.axvline(value, color=INK, linewidth=0.9, linestyle=(0, (4, 1.5)))
-        _tags(panes[0], marks)
-        panes[-1].set_xlabel(_short(quantity, 110))
-        svg = svg_of(figure)
-    alt = (
-        f"Histogram of {sum(counts.unrelated):.0f} unrelated and {sum(counts.derived):.0f} derived reference pairs; "
-        + "; ".join(f"this case, {tag}, at {value:.3g}" for tag, value in marks)
-        + "."
-    )
-    return Drawing(svg=svg, alt=alt, width=WIDTH)
-
-
-def _bars(
-    axes: Axes, edges: Sequence[tuple[float, float]], heights: Sequence[float], name: str, fill: str
-) -> None:
-    """One class of reference pairs as bars over its bins."""
-    left = [low for low, _ in edges]
-    wide = [high - low for low, high in edges]
-    axes.bar(left, heights, width=wide, align="edge", color=fill, edgecolor=GREY, linewidth=0.4)
-    axes.set_ylabel(f"{name}\npairs")
-    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
-    axes.set_ylim(0, 1.05 * max([1.0, *heights]))
-
-
-def _tags(axes: Axes, marks: Sequence[tuple[str, float]]) -> None:
-    """Writes each mark's tag above the picture, on a higher line where it would touch its neighbour."""
-    low, high = axes.get_xlim()
-    gap = 0.022 * (high - low)
-    ends: list[float] = []
-    for tag, value in sorted(marks, key=lambda mark: mark[1]):
-        room = gap * (1 + 0.5 * len(tag))
-        level = next((i for i, end in enumerate(ends) if value - end > room), len(ends))
-        ends[level : level + 1] = [value]
-        axes.annotate(
-            tag,
-            (value, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 2 + 8 * level),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=7,
-            fontweight="bold",
-            annotation_clip=False,
-        )

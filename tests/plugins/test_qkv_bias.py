@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from forensics import Abstain, Group, Measurement, Reason, alignment
 from forensics.readings import Abstention
-from plugins.qkv_bias import KINDS, QkvBias
+from plugins.qkv_bias import KINDS, SCATTERED, QkvBias
 from tests.standin import Key, StandIn, architecture_of, run_sketch
 
 HEADS, KV_HEADS, HEAD_DIM, LAYERS = 4, 2, 16, 4
@@ -230,3 +230,14 @@ def test_searching_the_layers_does_not_spoil_the_level() -> None:
     found = [probe.compare(a, b) for a, b in zip(flat, deep, strict=True)]
     assert sum(p_of(one) <= 0.05 for one in found) <= binom.isf(1e-4, 200, 0.05)
     assert abs(np.mean([one.value for one in found])) < 0.05
+
+
+def test_points_of_both_sides_are_kept_for_a_scatter() -> None:
+    """Per kind of bias at most 200 coordinates; a copy lies on the diagonal, a stranger's points do not."""
+    copy, stranger = (measure(standin(model(1)), standin(model(seed))) for seed in (1, 2))
+    for found, alike in ((copy, True), (stranger, False)):
+        clouds = [line for line in found.series if line.mark == "points"]
+        assert [cloud.panel.partition(": ")[2] for cloud in clouds] == ["q_bias", "k_bias", "v_bias"]
+        assert all(0 < len(cloud.x) == len(cloud.y) <= SCATTERED for cloud in clouds)
+        assert all((cloud.x == cloud.y) is alike for cloud in clouds)
+    assert copy.facts["bias_coordinates"] == sum(bias.size for bias in model(1).values())

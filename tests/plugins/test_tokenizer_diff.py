@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from forensics import alignment
 from forensics.checkpoint.facts import TokenizerFacts
 from forensics.checkpoint.tokenizer_steps import canonical, split_by, steps_of
 from forensics.probe import Abstain, Sketch
@@ -204,3 +206,27 @@ def test_it_has_no_weight() -> None:
     """Nothing that it says takes part in a verdict."""
     assert PROBE.aspect is Aspect.RECIPE
     assert compared(facts_of(WORDS), facts_of(WORDS)).exact is None
+
+
+def test_no_figure_stands_without_those_of_real_vocabularies() -> None:
+    """Every row has the pair's own figure beside the least and the most of unrelated and of related pairs."""
+    reading = compared(facts_of(WORDS[:150]), facts_of(WORDS[100:]))
+    table = next(table for table in reading.tables if table.columns == alignment.RATE_COLUMNS)
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["overlap (Jaccard)"] == (50 / 200, 0.15, 0.44, 1.0, 1.0)
+    assert rows["shared, of the smaller"][0] == 50 / 100
+    assert rows["first merges that are the same"][0] == reading.facts["common_merge_prefix"]
+    assert "25 pairs of different families" in table.title
+
+
+def test_the_rates_of_real_vocabularies_are_those_of_the_documentation() -> None:
+    """The numbers in the code are those that the benchmark wrote into docs/methods.md."""
+    text = (Path(__file__).parents[2] / "docs" / "methods.md").read_text("utf-8")
+    for name, which in (("real, different families", "unrelated"), ("real, one family", "related")):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
+        pairs, *cells = (cell.strip().replace(",", "") for cell in line.split("|")[2:-2])
+        told = [tuple(float(end) for end in cell.split(" to ")) for cell in cells]
+        order = ("jaccard", "of_the_smaller", "id_agreement", "prefix", "in_place", "tau")
+        ranges = {rate.figure: getattr(rate, which) for rate in alignment.VOCABULARY_RATES.values()}
+        assert [ranges[figure] for figure in order] == [(ends[0], ends[-1]) for ends in told]
+        assert f"{pairs} pairs" in alignment.VOCABULARY_RATES_OF

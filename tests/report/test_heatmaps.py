@@ -14,6 +14,7 @@ from forensics.matrices import LARGEST_SIDE, Matrix
 from forensics.readings import Measurement
 from forensics.report.gallery import pictures
 from forensics.report.heatmaps import heatmaps, words
+from forensics.report.populations import Beside, bins
 from forensics.report.view import probe_sections
 from tests.report import instruments
 from tests.report.example import dossier
@@ -67,6 +68,27 @@ def test_two_maps_share_a_drawing_and_more_are_counted() -> None:
     assert len(found) == 2
     assert "1 more" in found[1].note
     assert heatmaps(()) == ()
+
+
+def test_the_ridge_is_marked_in_maps_of_any_size() -> None:
+    """Small cells are framed; in a large map, where frames would hide them, diamonds stand on the best of each row."""
+    (small,), (large,) = heatmaps((square(8),)), heatmaps((square(40),))
+    assert "framed: the best of its row" in small.note
+    assert "with a diamond: the best of its row" in large.note
+    assert large.svg.count("<use ") >= 40
+
+
+def test_the_unrelated_population_stands_beside_a_map() -> None:
+    """Reference pairs and controls are drawn and told; without either the caption says so."""
+    counts = bins(instruments.histogram(0.9))
+    (drawing,) = heatmaps(
+        (matrix(),), Beside(case=("1", 0.9), counts=counts, title="zoo", controls=(("C1", 0.1),))
+    )
+    assert ">C1</text>" in drawing.svg
+    for told in (drawing.alt, drawing.note):
+        assert "reference pairs zoo:" in told
+        assert "Controls of this case: C1 at 0.1." in told
+    assert "No unrelated population" in heatmaps((matrix(),), Beside(case=("1", 0.9)))[0].note
 
 
 @pytest.mark.parametrize(
