@@ -181,15 +181,7 @@ def experts(kept: Kept) -> str:
 def documents(kept: Kept) -> str:
     """Whose licences and notices lie in the suspect's folder and repository, seen from the base."""
     tables = finding(kept, "repository-scan", "base")["tables"]
-    rows = [
-        (
-            _cell(str(row[0])),
-            _cell(str(row[1])),
-            _cell(str(row[2])),
-            "–" if row[3] is None else _figure(float(row[3])),
-        )
-        for row in tables.get("Licence texts", ())
-    ]
+    rows = [tuple(_cell(str(cell)) for cell in row) for row in tables.get("Licence texts", ())]
     held = [
         tuple(_cell(str(cell)) for cell in row)
         for row in tables.get("Holders in licences, notices and third-party lists", ())
