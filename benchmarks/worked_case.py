@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 KEPT, PAGE = Path(__file__).with_name("worked-case.json"), ROOT / "docs" / "worked-case.md"
 OPINION = ("candidate", "verdict", "log10_lr", "lower", "upper", "band", "because", "relation", "relation_grounds",
-           "coverage", "population")  # fmt: skip
+           "coverage", "population", "omissions")  # fmt: skip
 TABLES = {
     "neuron-match": ("Experts (-1: the MLP, -2: shared)",),
     "repository-scan": ("Licence texts", "Holders in licences, notices and third-party lists"),
 }
 """Of these probes the tables that the page quotes, by title."""
+FACTS = {
+    "weight-std": ("r_q_proj", "r_k_proj", "r_v_proj", "r_o_proj"),
+    "norm-gains": ("raw_cosine_meaningless",),
+    "qkv-bias": ("magnitudes_only_no_evidence",),
+    "neuron-match": ("units_compared", "units_recognised"),
+}
+"""And the facts."""
 
 Record = dict[str, Any]
 
@@ -74,10 +81,7 @@ def _finding(finding: Mapping[str, Any]) -> Record:
     kept["weight"] = [weight[key] for key in ("log10_lr", "lower", "upper")] if weight else None
     kept["p"] = exact["p"] if exact else None
     kept["signs"] = [f"{sign['sign']}: {sign['detail']}" for sign in outcome["signs"]]
-    if name == "weight-std":
-        kept["curves"] = {
-            key[2]: outcome["facts"][f"r_{key[2]}_proj"] for key in ("r_q", "r_k", "r_v", "r_o")
-        }
+    kept["facts"] = {key: outcome["facts"].get(key) for key in FACTS.get(name, ())}
     wanted = TABLES.get(name, ())
     kept["tables"] = {
         table["title"]: table["rows"] for table in outcome["tables"] if table["title"] in wanted

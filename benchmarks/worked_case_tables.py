@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.worked_case_cells import cell, figure, in_thousandths, p_value, percent, share, table, weighed
 from forensics.evidence.library import load_reference
 
 ZOO = Path(__file__).parent.parent / "forensics" / "evidence" / "reference" / "lineage-zoo.json"
@@ -23,48 +24,16 @@ UNCOUNTED = (
     "tower-identity",
 )
 """Probes whose values are counts or overlaps; their findings are told in words."""
+RANGE = ("log10_lr", "lower", "upper")
+SHARED = -2
+"""How neuron-match's table names a shared expert."""
+LOOKS = (
+    ("norm-gains", "norm gains: cosine as they are", "raw_cosine_meaningless"),
+    ("qkv-bias", "biases: agreement of sizes", "magnitudes_only_no_evidence"),
+)
+"""Likenesses that meet the eye: probe, what is compared, its fact."""
 
 Kept = Mapping[str, Any]
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
-
-
-def _figure(value: float | None) -> str:
-    """A reading with two decimals, more where two would hide that it is not 1."""
-    if value is None:
-        return "–"
-    shown = f"{value:.2f}"
-    return (f"{value:.3f}" if shown in {"1.00", "-1.00"} and abs(value) != 1 else shown).replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def _weight(weight: Sequence[float] | None) -> str:
-    """A log10 likelihood ratio with its interval."""
-    if weight is None:
-        return "not weighed"
-    middle, lower, upper = (_signed(one) for one in weight)
-    return f"{middle} ({lower} to {upper})"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part:,} of {whole:,} ({_percent(part, whole)})"
-
-
-def _percent(part: int, whole: int) -> str:
-    percent = 100 * part / whole
-    return "under 0.1 %" if 0 < percent < 0.1 else f"{percent:.1f} %"
-
-
-def _cell(text: str) -> str:
-    """Words that can stand in a table."""
-    return text.replace("|", "/").replace("\n", " ")
 
 
 @cache
@@ -89,8 +58,8 @@ def verdicts(kept: Kept) -> str:
     rows = [
         (
             f"`{one['candidate']}`", one["role"], one["verdict"],
-            _weight([one[key] for key in ("log10_lr", "lower", "upper")]) if one["log10_lr"] is not None else "–",
-            one["spoke"] or "none", one["relation"] or "–", _cell(one["because"]),
+            weighed([one[key] for key in RANGE]) if one["log10_lr"] is not None else "–",
+            one["spoke"] or "none", one["relation"] or "–", cell(one["because"]),
         )
         for one in kept["opinions"]
     ]  # fmt: skip
@@ -106,20 +75,22 @@ def published(kept: Kept) -> str:
         if "silent" in one:
             rows.append((f"`{model}`", "–", one["silent"], "–", "–", "–", "–"))
             continue
-        curves = ", ".join(f"{name.upper()} {_figure(value)}" for name, value in one["curves"].items())
+        curves = ", ".join(f"{name.upper()} {figure(one['facts'][f'r_{name}_proj'])}" for name in "qkvo")
         rows.append(
-            (f"`{model}`", _figure3(one["value"]), curves, _weight(one["weight"]), *_commonness(one["value"]))
+            (
+                f"`{model}`",
+                in_thousandths(one["value"]),
+                curves,
+                weighed(one["weight"]),
+                *_commonness(one["value"]),
+            )
         )
     alleged = load_reference().calibrations["weight-std"].weigh(ALLEGED, "")
-    weight = _weight([alleged.log10_lr, alleged.lower, alleged.upper])
-    rows.append(("the figure of 2025", _figure3(ALLEGED), "–", weight, *_commonness(ALLEGED)))
+    weight = weighed([alleged.log10_lr, alleged.lower, alleged.upper])
+    rows.append(("the figure of 2025", in_thousandths(ALLEGED), "–", weight, *_commonness(ALLEGED)))
     columns = ("suspect against", "correlation", "by matrix", "log10 LR, from real models",
                "unrelated real pairs this high", "real pairs in its bin", "unrelated zoo pairs this high")  # fmt: skip
     return table(columns, rows)
-
-
-def _figure3(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
 
 
 def _commonness(value: float) -> tuple[str, str, str]:
@@ -128,11 +99,11 @@ def _commonness(value: float) -> tuple[str, str, str]:
     place = max(0, min(counts.bin_of(value), len(counts.unrelated) - 1))
     edge, unrelated, derived = counts.edges[place], counts.unrelated, counts.derived
     zoo = unrelated_in_zoo("weight-std")
-    strangers, kin = _percent(unrelated[place], sum(unrelated)), _percent(derived[place], sum(derived))
+    strangers, kin = percent(unrelated[place], sum(unrelated)), percent(derived[place], sum(derived))
     return (
-        f"{_share(sum(unrelated[place:]), sum(unrelated))}, from {edge:g}",
+        f"{share(sum(unrelated[place:]), sum(unrelated))}, from {edge:g}",
         f"{edge:g} to {counts.edges[place + 1]:g}: {strangers} of unrelated, {kin} of related",
-        _share(sum(one >= value for one in zoo), len(zoo)),
+        share(sum(one >= value for one in zoo), len(zoo)),
     )
 
 
@@ -142,14 +113,11 @@ def probes(kept: Kept) -> str:
     for one in kept["findings"]:
         if one["candidate"] != "base" or "silent" in one or one["probe"] in UNCOUNTED:
             continue
-        readings = [_figure(finding(kept, one["probe"], model).get("value")) for model in MODELS]
+        readings = [figure(finding(kept, one["probe"], model).get("value")) for model in MODELS]
         unrelated = unrelated_in_zoo(one["probe"])
-        most = _figure(max(unrelated)) if unrelated else "–"
-        above = (
-            _share(sum(value >= one["value"] for value in unrelated), len(unrelated)) if unrelated else "–"
-        )
-        p = "–" if one["p"] is None else f"{one['p']:.1g}"
-        rows.append((f"`{one['probe']}`", *readings, _weight(one["weight"]), p, most, above))
+        most = figure(max(unrelated)) if unrelated else "–"
+        above = share(sum(value >= one["value"] for value in unrelated), len(unrelated)) if unrelated else "–"
+        rows.append((f"`{one['probe']}`", *readings, weighed(one["weight"]), p_value(one["p"]), most, above))
     columns = ("probe", *(f"`{model}`" for model in MODELS), "log10 LR of `base`", "exact p of `base`",
                "largest of the zoo's unrelated pairs", "of these as high as `base`")  # fmt: skip
     return table(columns, rows)
@@ -158,7 +126,7 @@ def probes(kept: Kept) -> str:
 def silent(kept: Kept) -> str:
     """The probes that could not say anything of the base, with their reasons."""
     rows = [
-        (f"`{one['probe']}`", _cell(one["silent"]))
+        (f"`{one['probe']}`", cell(one["silent"]))
         for one in kept["findings"]
         if one["candidate"] == "base" and "silent" in one
     ]
@@ -166,24 +134,59 @@ def silent(kept: Kept) -> str:
 
 
 def experts(kept: Kept) -> str:
-    """Per expert and layer, how much of it is found in the base's MLP, and how much of the MLP it holds."""
-    one = finding(kept, "neuron-match", "base")
-    found = next(iter(one.get("tables", {}).values()), [])
+    """Of the base's neurons in each layer, the share that was found again in each expert of the suspect's."""
+    rows = next(iter(finding(kept, "neuron-match", "base")["tables"].values()))
+    held = {(layer, expert): found for layer, expert, _, _, _, found, _ in rows}
+    units = sorted({expert for _, expert in held})
+    columns = (
+        "layer",
+        *("shared expert" if unit == SHARED else f"routed expert {unit + 1}" for unit in units),
+    )
+    layers = sorted({layer for layer, _ in held})
+    return table(columns, [(str(n + 1), *(figure(held.get((n, unit))) for unit in units)) for n in layers])
+
+
+def looks(kept: Kept) -> str:
+    """What looks alike in biases and gains beside what agrees coordinate by coordinate."""
     rows = []
-    for layer, expert, other, _, agreement, of_base, of_suspect in found:
-        name = "shared" if expert == -2 else f"routed {expert}"
-        rows.append((str(layer), name, str(other), _figure(agreement), _figure(of_base), _figure(of_suspect)))
-    columns = ("suspect's layer", "expert", "base's layer", "agreement of the neurons' weight vectors",
-               "share of the base's neurons found in it", "share of its own found in the base")  # fmt: skip
-    return table(columns, rows)
+    for name, what, fact in LOOKS:
+        for model in MODELS:
+            one = finding(kept, name, model)
+            if "silent" not in one:
+                shown = f"{one['facts'][fact]:.4f}"
+                rows.append((f"`{model}`", what, shown, figure(one["value"]), p_value(one["p"])))
+    return table(("suspect against", "of", "looks", "agrees in place", "exact p"), rows)
+
+
+def without(kept: Kept) -> str:
+    """The fused weight of the base without each probe that shares in it."""
+    opinion = next(one for one in kept["opinions"] if one["candidate"] == "base")
+    rows = [(f"`{one['probe']}`", weighed([one[key] for key in RANGE])) for one in opinion["omissions"]]
+    return table(
+        ("without", "log10 LR of `base`"),
+        [("nothing left out", weighed([opinion[key] for key in RANGE])), *rows],
+    )
+
+
+def worth(kept: Kept) -> str:
+    """The published number's weight as a factor, beside that of everything together."""
+    opinion = next(one for one in kept["opinions"] if one["candidate"] == "base")
+    alleged = load_reference().calibrations["weight-std"].weigh(ALLEGED, "")
+    told = [
+        ("the published number of `base`", finding(kept, "weight-std", "base")["weight"]),
+        ("a published number of 0.927", [alleged.log10_lr, alleged.lower, alleged.upper]),
+        ("all evidence on `base` together", [opinion[key] for key in RANGE]),
+    ]
+    rows = [(what, *(f"{10**one:.2g}" for one in weight)) for what, weight in told]
+    return table(("evidence", "times as probable if derived as if unrelated", "at least", "at most"), rows)
 
 
 def documents(kept: Kept) -> str:
     """Whose licences and notices lie in the suspect's folder and repository, seen from the base."""
     tables = finding(kept, "repository-scan", "base")["tables"]
-    rows = [tuple(_cell(str(cell)) for cell in row) for row in tables.get("Licence texts", ())]
+    rows = [tuple(cell(str(one)) or "–" for one in row) for row in tables.get("Licence texts", ())]
     held = [
-        tuple(_cell(str(cell)) for cell in row)
+        tuple(cell(str(one)) or "–" for one in row)
         for row in tables.get("Holders in licences, notices and third-party lists", ())
     ]
     licences = table(("suspect's file", "base's file", "what it is", "words in common"), rows)
@@ -208,6 +211,9 @@ def words(*probe_ids: str) -> Callable[[Kept], str]:
 BLOCKS: Mapping[str, Callable[[Kept], str]] = {
     "verdicts": verdicts,
     "published": published,
+    "worth": worth,
+    "without": without,
+    "looks": looks,
     "probes": probes,
     "silent": silent,
     "experts": experts,
