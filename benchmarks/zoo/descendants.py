@@ -182,7 +182,7 @@ def upcycle(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     """
     import torch
 
-    config = _mixture_config(model.config)
+    config = mixture_config(model.config)
     mixture = fresh(config, seed)
     draws = torch.Generator().manual_seed(seed)
     old, state = model.state_dict(), mixture.state_dict()
@@ -205,7 +205,8 @@ def _noised_copies(matrix: torch.Tensor, draws: torch.Generator) -> torch.Tensor
     return matrix + EXPERT_NOISE * matrix.std() * noise
 
 
-def _mixture_config(dense: Any) -> Any:
+def mixture_config(dense: Any) -> Any:
+    """The configuration of the mixture that a dense model of this one is upcycled to; experts as wide as its MLP."""
     from transformers import AutoConfig
 
     old: Mapping[str, Any] = dense.to_dict()
