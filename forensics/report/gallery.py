@@ -97,9 +97,10 @@ def pictures(sections: Sequence[ProbeSection], tags: Mapping[str, str]) -> tuple
             place = one.order[turn]
             if left <= 0:
                 undrawn[at] += 1
-            elif found := drawn(one, place)[:left]:
-                made[at][place] = found
-                left -= len(found)
+            elif found := drawn(one, place):
+                made[at][place] = found[:left]
+                undrawn[at] += len(found) > left
+                left -= len(found[:left])
     return tuple(
         Pictures(
             histograms=_histograms(section.findings, tags),
