@@ -40,8 +40,8 @@ class Picture:
     name: str
     """Of the file, without its ending."""
     notes: tuple[str, ...]
-    """Regular expressions, in the order of their numbers; the first that a page holds is meant. Words are joined by
-    single spaces, and only the words on the first one's line are framed."""
+    """Regular expressions, in the order of their numbers; the first match behind the first note is meant, else the
+    first on the page. Words are joined by single spaces; those on the line of the match's first word are framed."""
     also: str = ""
     """What else has to stand on the page, to tell it from others with the same words."""
 
@@ -54,43 +54,41 @@ PICTURES = (
             r"Do the weights of .+?\?",
             r"SHA-256 [0-9a-f]{64}",
             r"The candidates among each other",
-            r"if independent .* if derived",
             r"● Derived",
+            r"if independent .*? if derived",
             r"bound ±[\d.]+",
-            r"moderate support for derivation",
+            r"(?i)moderate support for derivation",
+            r"The findings are about [\d ]+ times more probable",
+            r"Rests on",
+            r"Does not mean",
             r"What this is not",
         ),
     ),
     Picture(
-        name="words",
-        notes=(
-            r"The findings are about [\d ]+ times more probable",
-            r"largest figure that the reference population",
-            r"Rests on",
-            r"Does not mean",
-            r"In figures",
-        ),
-    ),
-    Picture(
-        name="instrument",
+        name="method",
         notes=(
             r"MLP neurons matched one by one",
-            r"Expected",
-            r"Instrument neuron-match",
+            r"Expected\.? Derived: agreement near",
+            r"neuron-match [\d.]+, from model-forensics",
             r"Parameters",
-            r"Outcome",
-            r"Exact p \(Holm\)",
-            r"This case among reference pairs",
         ),
     ),
     Picture(
         name="finding",
-        also=r"agreement of two matchings",
-        notes=(r"Reading", r"Weight", r"Read from", r"Exact test", r"if the MLPs are independent", r"Side figures"),
+        notes=(
+            r"MLP neurons matched one by one",
+            r"agreement of two matchings",
+            r"Outcome",
+            r"Read from",
+            r"Weight by",
+            r"if the MLPs are independent",
+            r"In \d+ matched layers",
+            r"This case among reference",
+        ),
     ),
     Picture(
         name="weighing",
-        also="How the findings were weighed",
+        also="how the findings were weighed",
         notes=(
             r"Result",
             r"Exact tests",
@@ -98,7 +96,6 @@ PICTURES = (
             r"For derived, met – weight",
             r"For derived, met – tensor groups",
             r"For independent, not met",
-            r"Without calibration",
         ),
     ),
 )  # fmt: skip
@@ -120,9 +117,11 @@ class Page:
         """All words, joined by spaces."""
         return " ".join(word for word, _ in self.words)
 
-    def find(self, expression: str) -> Box | None:
-        """The box around what `expression` first matches, as far as it stands on one line; None where nothing does."""
-        found = re.search(expression, self.text)
+    def find(self, expression: str, behind: str = "") -> Box | None:
+        """The box around the first match behind the first of `behind`, else on the page, as far as one line goes."""
+        start = re.search(behind, self.text)
+        found = start and re.compile(expression).search(self.text, start.start())
+        found = found or re.search(expression, self.text)
         if found is None:
             return None
         at, boxes = 0, []
@@ -154,7 +153,7 @@ def chosen(picture: Picture, among: Sequence[Page]) -> tuple[Page, list[Box]]:
     for page in among:
         if not re.search(picture.also, page.text):
             continue
-        boxes = [page.find(note) for note in picture.notes]
+        boxes = [page.find(note, picture.notes[0]) for note in picture.notes]
         missing = [note for note, box in zip(picture.notes, boxes, strict=True) if box is None]
         if not missing:
             return page, [box for box in boxes if box is not None]
@@ -182,7 +181,7 @@ def drawn(page: Image.Image, boxes: Sequence[Box]) -> Image.Image:
         pen.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), fill=COLOUR)
         pen.text((x, y), str(number), fill="white", font=font, anchor="mm")
     top = max(min(frame[1] for frame in frames) - 50, 0)
-    return page.crop((0, top, page.width, min(max(frame[3] for frame in frames) + 70, page.height)))
+    return page.crop((0, top, page.width, min(max(frame[3] for frame in frames) + 160, page.height)))
 
 
 def _free_place(
