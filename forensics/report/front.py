@@ -17,9 +17,11 @@ from forensics.report.view import VERDICTS, Answer
 
 Density = Literal["cards", "close", "rows"]
 
-CARDS, CLOSE, MOST = 2, 4, 12
+CARDS, CLOSE, MOST = 2, 4, 10
 """Candidates up to which each has a whole card, a close one, and a row."""
-SENTENCE = {"cards": 330, "close": 190, "rows": 0}
+LONG = 60
+"""Characters of a name from which on there is no room for whole cards."""
+SENTENCE = {"cards": 260, "close": 190, "rows": 0}
 """Characters of one sentence, by density; the evaluation has the whole."""
 LABEL = {"cards": 60, "close": 60, "rows": 40}
 
@@ -48,11 +50,11 @@ def cut(text: str, limit: int) -> Shown:
     return Shown(isolate(shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"))
 
 
-def front(candidates: Sequence[Answer]) -> Front:
+def front(candidates: Sequence[Answer], suspect: str) -> Front:
     """The density that fits, and who stands on the page."""
-    density: Density = (
-        "cards" if len(candidates) <= CARDS else "close" if len(candidates) <= CLOSE else "rows"
-    )
+    names = (suspect, *(one.opinion.candidate for one in candidates))
+    roomy = len(candidates) <= CARDS and all(len(name) <= LONG for name in names)
+    density: Density = "cards" if roomy else "close" if len(candidates) <= CLOSE else "rows"
     if len(candidates) <= MOST:
         return Front(density=density, answers=tuple(candidates))
     strongest = sorted(candidates, key=lambda one: -abs(one.opinion.log10_lr or 0.0))[:MOST]

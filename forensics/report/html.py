@@ -107,7 +107,7 @@ def _shared(dossier: Dossier, record: bytes, *, screen: bool) -> dict[str, Any]:
         "answers": answers,
         "candidates": candidates,
         "controls": [answer for answer in answers if answer.role == "control"],
-        "first": front.front(candidates),
+        "first": front.front(candidates, dossier.case.suspect),
         "tags": view.tags(dossier),
         "strips": strips(answers),
         "record_sha256": hashlib.sha256(record).hexdigest(),

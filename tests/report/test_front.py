@@ -75,10 +75,13 @@ def test_verdicts_of_either_direction_get_the_same_room() -> None:
 
 def test_room_shrinks_as_candidates_grow_and_the_rest_is_counted() -> None:
     """Cards, close cards, rows; of a crowd the strongest stand in either direction, and the others by verdict."""
-    assert [front(view.answers(example.dossier({str(i): 0.1 for i in range(n)}, {}))).density for n in (
-        CARDS, CLOSE, CLOSE + 1,
-    )] == ["cards", "close", "rows"]  # fmt: skip
-    found = front([answer for answer in view.answers(crowd()) if answer.role == "candidate"])
+    few = {
+        n: view.answers(example.dossier({str(i): 0.1 for i in range(n)}, {}))
+        for n in (CARDS, CLOSE, CLOSE + 1)
+    }
+    assert [front(answers, "suspect").density for answers in few.values()] == ["cards", "close", "rows"]
+    assert front(few[CARDS], "a very long name" * 9).density == "close"
+    found = front([answer for answer in view.answers(crowd()) if answer.role == "candidate"], "suspect")
     assert len(found.answers) == MOST
     assert {answer.opinion.verdict for answer in found.answers} == {"derived", "independent"}
-    assert found.remark.endswith("Of the others: 2 derived, 1 independent, 25 inconclusive.")
+    assert found.remark.endswith("Of the others: 3 derived, 2 independent, 25 inconclusive.")
