@@ -21,6 +21,8 @@ from forensics.report.grids import Grid, grid
 
 NEAR = 2.0
 """Factor of width and of depth within which a reference pair is near the case, as in the verdict's rules."""
+NAMED = 4
+"""Subjects of the same size that are named together."""
 STRATA = 14
 """Kinds of derived pairs that are listed, the worst first."""
 
@@ -136,12 +138,20 @@ def nearness(dossier: Dossier) -> list[tuple[str, bool, str]]:
     contents = [_shipped().get((p.id, p.sha256)) for p in dossier.environment.populations]
     rows = [row for c in contents if c and c.get("fusion") for row in c["fusion"]["rows"]]
     columns: list[str] = next((c["fusion"]["columns"] for c in contents if c and c.get("fusion")), [])
-    told: list[tuple[str, bool, str]] = []
+    alike: dict[tuple[str, bool, str], list[str]] = {}
     for subject in dossier.subjects:
         if rows and subject.architecture is not None:
-            told += _scale(subject, rows, columns)
-    told += _readings(dossier, [c for c in contents if c])
-    return told
+            for what, inside, words in _scale(subject, rows, columns):
+                alike.setdefault((what, inside, words), []).append(name(subject.label))
+    told = [
+        (
+            f"{what} of {', '.join(who[:NAMED])}{f' and {len(who) - NAMED} more' if len(who) > NAMED else ''}",
+            inside,
+            words,
+        )
+        for (what, inside, words), who in alike.items()
+    ]
+    return told + _readings(dossier, [c for c in contents if c])
 
 
 def _scale(subject: Subject, rows: list[list[Any]], columns: list[str]) -> list[tuple[str, bool, str]]:
@@ -157,7 +167,7 @@ def _scale(subject: Subject, rows: list[list[Any]], columns: list[str]) -> list[
         span = f"{numbers.count(own)}; reference {numbers.count(min(seen))} to {numbers.count(max(seen))}"
         both = f"{numbers.count(derived)} derived and {numbers.count(len(near) - derived)} unrelated pairs"
         words = f"{span}. Within a factor of {NEAR:g}: {both}"
-        told.append((f"{what} of {name(subject.label)}", inside, words))
+        told.append((what, inside, words))
     return told
 
 

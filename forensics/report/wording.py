@@ -10,10 +10,13 @@ from pathlib import PurePosixPath
 from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
 from forensics.records import Dossier, Finding, Opinion, Subject
 from forensics.report import numbers, view
+from forensics.report.display import Shown, display, isolate
 from forensics.report.view import Answer, ProbeSection
 
 COLUMNS = 5
 """Candidates and controls beside each other in one table."""
+STATEMENT = 3000
+"""Characters of a statement on a method, or of a rule with what it found."""
 KINDS = 5
 """Kinds of files that are named."""
 
@@ -47,6 +50,11 @@ def files(subject: Subject) -> str:
     listed = ", ".join([*named, *([f"{numbers.count(more)} of other kinds"] if more else [])])
     size = numbers.size(max(0, sum(file.size for file in subject.files)))
     return f"{numbers.count(len(subject.files))} ({listed}), {size}"
+
+
+def whole(text: str) -> Shown:
+    """Words of an instrument or of a rule, which are longer than a stranger's strings may be: shown to the end."""
+    return Shown(isolate(display(text, STATEMENT)))
 
 
 def quantities(section: ProbeSection) -> list[str]:
