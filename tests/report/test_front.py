@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
 
+from forensics.cli import main
 from forensics.records import Dossier
-from forensics.report import html_of, summary_of, summary_pdf_of, view
+from forensics.report import html_of, summary_of, summary_pdf_of, summary_text, view
 from forensics.report.front import CARDS, CLOSE, MOST, front
 from forensics.report.html import OFFERED
 from tests.report import example
@@ -85,3 +87,18 @@ def test_room_shrinks_as_candidates_grow_and_the_rest_is_counted() -> None:
     assert len(found.answers) == MOST
     assert {answer.opinion.verdict for answer in found.answers} == {"derived", "independent"}
     assert found.remark.endswith("Of the others: 3 derived, 2 independent, 25 inconclusive.")
+
+
+def test_the_command_writes_the_summary_beside_the_dossier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`report --summary` prints the answer in short, or writes the first page under a name of its own."""
+    dossier = example.dossier()
+    record = tmp_path / "dossier.json"
+    record.write_bytes(example.record_of(dossier))
+    assert main(["report", str(record), "--summary"]) == 0
+    assert capsys.readouterr().out == summary_text(dossier)
+    assert main(["report", str(record), "--summary", "--to", "html"]) == 0
+    page = (tmp_path / "dossier.summary.html").read_text("utf-8")
+    assert page == summary_of(dossier, record.read_bytes(), screen=True)
+    assert not (tmp_path / "dossier.html").exists()
