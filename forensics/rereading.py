@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forensics.asking import record_at
 from forensics.conducting import FIRED
 from forensics.errors import ReportError
-from forensics.telling import note_hubs, show, tell_policy, visible, visible_line
+from forensics.telling import note_hubs, say, show, tell_policy, visible, visible_line
+
+if TYPE_CHECKING:
+    from forensics.records import Dossier
 
 
 def explain(given: argparse.Namespace) -> int:
@@ -41,7 +45,6 @@ def report(given: argparse.Namespace) -> int:
     """Renders a dossier again."""
     from forensics.archive import decode
     from forensics.casefiles import write_whole
-    from forensics.report import html_of, pdf_of, text_of
 
     source = Path(given.dossier)
     record = record_at(source)
@@ -51,19 +54,40 @@ def report(given: argparse.Namespace) -> int:
         if given.to is None:
             return 0
     if given.to in {None, "text"}:
-        content = text_of(dossier).encode()
+        content = _text(given, dossier).encode()
         if not given.out:
             show(content.decode().rstrip("\n"))
             return 0
     else:
-        content = html_of(dossier, record).encode() if given.to == "html" else pdf_of(dossier, record).pdf
-    out = Path(given.out) if given.out else source.with_suffix(f".{given.to}")
+        content = _rendered(given, dossier, record)
+    ending = f".summary.{given.to}" if given.summary else f".{given.to}"
+    out = Path(given.out) if given.out else source.with_suffix(ending)
     try:
         write_whole(out, content)
     except OSError as error:
         raise ReportError(f"cannot write {out}: {error.strerror}", "name another file with -o") from None
     show(str(out))
     return 0
+
+
+def _text(given: argparse.Namespace, dossier: Dossier) -> str:
+    """The report as plain text, or its answer in short."""
+    from forensics.report import summary_text, text_of
+
+    return summary_text(dossier) if given.summary else text_of(dossier)
+
+
+def _rendered(given: argparse.Namespace, dossier: Dossier, record: bytes) -> bytes:
+    """The report, or its first page alone, as HTML or PDF; tells what the typesetter warns of."""
+    from forensics.report import html_of, pdf_of, summary_of, summary_pdf_of
+
+    if given.to == "html":
+        page = summary_of(dossier, record, screen=True) if given.summary else html_of(dossier, record)
+        return page.encode()
+    made = (summary_pdf_of if given.summary else pdf_of)(dossier, record)
+    for warning in (*(f"refused while rendering: {url}" for url in made.refused), *made.warnings):
+        say(f"warning: {visible(warning)}")
+    return made.pdf
 
 
 def _emit_beside(given: argparse.Namespace, source: Path, record: bytes) -> None:

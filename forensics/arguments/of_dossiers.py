@@ -19,6 +19,11 @@ def report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.add_argument(
         "--to", choices=("pdf", "html", "text"), help="form (default: text, or none with --emit)"
     )
+    command.add_argument(
+        "--summary",
+        action="store_true",
+        help="the first page alone: the answer on one page (text: the answer in short)",
+    )
     command.add_argument("-o", "--out", metavar="FILE", help="where to write")
     emitting(command)
 

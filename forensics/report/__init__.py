@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from forensics.report.changes import differences_text as differences_text
     from forensics.report.explaining import explanation as explanation
     from forensics.report.html import html_of as html_of
+    from forensics.report.html import summary_of as summary_of
     from forensics.report.pdf import Rendered as Rendered
     from forensics.report.pdf import pdf_of as pdf_of
+    from forensics.report.pdf import summary_pdf_of as summary_pdf_of
     from forensics.report.terminal import summary_table as summary_table
     from forensics.report.terminal import summary_text as summary_text
     from forensics.report.terminal import text_of as text_of
@@ -20,6 +22,8 @@ _HOMES = {
     "explanation": "forensics.report.explaining",
     "html_of": "forensics.report.html",
     "pdf_of": "forensics.report.pdf",
+    "summary_of": "forensics.report.html",
+    "summary_pdf_of": "forensics.report.pdf",
     "Rendered": "forensics.report.pdf",
     "text_of": "forensics.report.terminal",
     "summary_table": "forensics.report.terminal",
@@ -32,6 +36,8 @@ __all__ = [
     "explanation",
     "html_of",
     "pdf_of",
+    "summary_of",
+    "summary_pdf_of",
     "summary_table",
     "summary_text",
     "text_of",

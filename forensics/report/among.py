@@ -13,6 +13,10 @@ LEGEND = (
     "Each pair was compared as the suspect is with a candidate. Derived: one of the two descends from the other, or "
     "both from a third; which came first is not judged here, nor is the suspect."
 )
+SHORT_LEGEND = (
+    "Derived: one of the two descends from the other, or both from a third; "
+    "which came first is not judged here."
+)
 BEFORE_MOST = 12
 """Pairs that stand before the opinions, so that these still begin on the first page."""
 WARNING = "What the suspect may have from one of them it may have by way of its relative."
@@ -40,14 +44,20 @@ def tagged(dossier: Dossier, pair: CandidateRelation) -> str:
     return " and ".join(f"[{tag}]" for tag in both)
 
 
-def headline(dossier: Dossier) -> str:
-    """One sentence: which pairs came out how, by tag, the related ones first; empty without pairs."""
+def verdicts(dossier: Dossier) -> str:
+    """Which pairs came out how, by tag, the related ones first; empty without pairs."""
     by_words: dict[str, list[str]] = {}
     for pair in sorted(dossier.candidate_relations, key=lambda one: not one.related):
         by_words.setdefault(words(pair), []).append(tagged(dossier, pair))
     told = "; ".join(f"{', '.join(some)}: {said[:1].lower()}{said[1:]}" for said, some in by_words.items())
+    return f"{told}." if told else ""
+
+
+def headline(dossier: Dossier) -> str:
+    """One sentence: which pairs came out how, by tag, the related ones first; empty without pairs."""
+    told = verdicts(dossier)
     warning = f" {WARNING}" if any_related(dossier) else ""
-    return f"{TITLE}. {told}.{warning}" if told else ""
+    return f"{TITLE}. {told}{warning}" if told else ""
 
 
 def any_related(dossier: Dossier) -> bool:
@@ -118,6 +128,17 @@ def readings_of(pair: CandidateRelation) -> Grid:
     """Every probe's reading and what it is worth alone."""
     rows = tuple((one.probe, *_cells(one)) for one in pair.readings)
     return grid(Table(title="", columns=("instrument", "reading", "log10 LR alone"), rows=rows))
+
+
+def readings_line(pair: CandidateRelation) -> str:
+    """The same on one line: those with a reading one by one, the others by name."""
+    read = []
+    for one in pair.readings:
+        if one.value is not None:
+            weight = "" if one.log10_lr is None else f" (log10 LR alone {numbers.bans(one.log10_lr)})"
+            read.append(f"{one.probe} {numbers.cell(one.value)}{weight}")
+    silent = [f"{one.probe}, {one.absence.replace('-', ' ')}" for one in pair.readings if one.value is None]
+    return "; ".join([*read, *([f"none: {'; '.join(silent)}"] if silent else [])])
 
 
 def _cells(one: PairReading) -> tuple[Scalar, Scalar]:

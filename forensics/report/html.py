@@ -15,10 +15,26 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from forensics.records import Dossier
-from forensics.report import among, claims, margins, numbers, parties, posterior, relations, self_test, view
-from forensics.report.chapters import Chapter, chapters
+from forensics.report import (
+    among,
+    claims,
+    front,
+    glossary,
+    margins,
+    numbers,
+    parties,
+    posterior,
+    relations,
+    reproduce,
+    self_test,
+    validated,
+    view,
+    wording,
+)
+from forensics.report.chapters import Chapter, chapters, only_answer, spoke
 from forensics.report.display import Shown, display, isolate
-from forensics.report.gallery import pictures, strips
+from forensics.report.faces import font_faces
+from forensics.report.gallery import pictures, strips, weighed
 from forensics.report.grids import grid, row_cap
 
 if TYPE_CHECKING:
@@ -34,6 +50,10 @@ EMBED_LIMIT = 8_000_000
 """Bytes of record up to which the page offers it for saving."""
 
 
+PAPER_ROWS, PAPER_FILES, PAPER_UNEXAMINED = 10, 60, 15
+"""Rows of a table, files of a subject and unexamined tensors that are printed on paper; the page shows more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleBand:
     """One row of the verbal scale: likelihood ratios above `above` up to `up_to` (None: without end)."""
@@ -43,14 +63,26 @@ class ScaleBand:
     words: str
 
 
+_LAST: list[Any] = []
+"""The dossier whose pictures were drawn last, and these."""
+
+
 def html_of(dossier: Dossier, record: bytes) -> str:
     """The report as a standalone page; `record` is the dossier's own bytes, hashed and offered for saving."""
-    return _page(dossier, record, screen=True)
+    return _filled({**_shared(dossier, record, screen=True), **_chapters(dossier, screen=True)}, screen=True)
 
 
 def html_for_paper(dossier: Dossier, record: bytes) -> str:
-    """The same page without the copy of the record, which a PDF carries as an attachment."""
-    return _page(dossier, record, screen=False)
+    """The same page without the copy of the record, which a PDF carries as an attachment; long tables are cut."""
+    return _filled(
+        {**_shared(dossier, record, screen=False), **_chapters(dossier, screen=False)}, screen=False
+    )
+
+
+def summary_of(dossier: Dossier, record: bytes, *, screen: bool) -> str:
+    """The first page alone, for the screen or for paper; `record` is hashed and not offered."""
+    context = _shared(dossier, record, screen=screen)
+    return _filled({**context, "summary": True, "chapters": only_answer()}, screen=screen)
 
 
 def template_text(name: str) -> str:
@@ -58,38 +90,82 @@ def template_text(name: str) -> str:
     return resources.files("forensics.templates").joinpath(name).read_text("utf-8")
 
 
-def _page(dossier: Dossier, record: bytes, *, screen: bool) -> str:
-    """Fills the template with the dossier and what `view`, `grids` and `gallery` make of it."""
+def _filled(context: dict[str, Any], *, screen: bool) -> str:
+    """The page of a context, with its style sheet and the digest that the content policy asks for."""
+    from markupsafe import Markup
+
+    own = "screen.css" if screen else "print.css"
+    css = font_faces(inline=screen) + template_text("dossier.css") + template_text(own) + WIDTHS
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    style = {"css": Markup(css), "css_sha256": Markup(digest)}  # noqa: S704 - our own file
+    return _environment().get_template("dossier.html.j2").render({**context, **style})
+
+
+def _shared(dossier: Dossier, record: bytes, *, screen: bool) -> dict[str, Any]:
+    """What the first page needs."""
+    answers = view.answers(dossier)
+    candidates = [answer for answer in answers if answer.role == "candidate"]
+    return {
+        "dossier": dossier,
+        "summary": False,
+        "screen": screen,
+        "answers": answers,
+        "candidates": candidates,
+        "controls": [answer for answer in answers if answer.role == "control"],
+        "first": front.front(candidates, dossier.case.suspect),
+        "tags": view.tags(dossier),
+        "strips": strips(answers),
+        "record_sha256": hashlib.sha256(record).hexdigest(),
+        "record_size": len(record),
+        **_offer(record, screen=screen),
+    }
+
+
+def _offer(record: bytes, *, screen: bool) -> dict[str, Any]:
+    """The record for saving from the page, where it is not too large."""
     from markupsafe import Markup
 
     offer = screen and len(record) <= EMBED_LIMIT
-    answers = view.answers(dossier)
-    sections = view.probe_sections(dossier)
-    measured = view.measured(dossier)
-    css = template_text("dossier.css") + template_text("screen.css" if screen else "print.css") + WIDTHS
-    context: dict[str, Any] = {
-        "dossier": dossier,
-        "answers": answers,
-        "candidates": [answer for answer in answers if answer.role == "candidate"],
-        "controls": [answer for answer in answers if answer.role == "control"],
-        "sections": sections,
-        "tags": view.tags(dossier),
-        "chapters": chapters(dossier, sections),
-        "strips": strips(answers),
-        "pictures": pictures(sections, view.tags(dossier)),
-        "row_cap": row_cap([table for found in measured for table in found.tables]),
-        "file_cap": max(20, min(view.ROWS, 4000 // max(1, len(dossier.subjects)))),
-        "posteriors": posterior.posteriors(dossier.opinions),
-        "scale": _scale(dossier.environment.verbal_scale),
-        "record_sha256": hashlib.sha256(record).hexdigest(),
-        "record_size": len(record),
+    return {
         "offered": Markup(OFFERED),  # noqa: S704 - our own words
         "record_base64": Markup(base64.b64encode(record).decode()) if offer else None,  # noqa: S704 - base64 only
-        "screen": screen,
-        "css": Markup(css),  # noqa: S704 - our own file
-        "css_sha256": Markup(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()),  # noqa: S704
     }
-    return _environment().get_template("dossier.html.j2").render(context)
+
+
+def _chapters(dossier: Dossier, *, screen: bool) -> dict[str, Any]:
+    """What the chapters need; on paper tables are shorter, for the record holds them whole."""
+    answers = view.answers(dossier)
+    sections = view.probe_sections(dossier)
+    cap = row_cap([table for found in view.measured(dossier) for table in found.tables])
+    per_subject = max(20, min(view.ROWS, 4000 // max(1, len(dossier.subjects))))
+    return {
+        "sections": sections,
+        "places": [k for k, section in enumerate(sections) if spoke(section)],
+        "silent": not all(map(spoke, sections)),
+        "chapters": chapters(dossier, sections),
+        "standings": wording.standings(answers),
+        **_drawn(dossier, sections, answers),
+        "row_cap": cap if screen else min(cap, PAPER_ROWS),
+        "file_cap": per_subject if screen else min(per_subject, PAPER_FILES),
+        "unexamined_cap": view.UNEXAMINED if screen else PAPER_UNEXAMINED,
+        "posteriors": posterior.posteriors(dossier.opinions),
+        "validations": validated.validated(dossier),
+        "nearness": validated.nearness(dossier),
+        "scale": _scale(dossier.environment.verbal_scale),
+        "glossary": glossary.GLOSSARY,
+        "references": glossary.REFERENCES,
+    }
+
+
+def _drawn(
+    dossier: Dossier, sections: Sequence[view.ProbeSection], answers: Sequence[view.Answer]
+) -> dict[str, Any]:
+    """The pictures, which take longest: drawn once where the page and the PDF of one case are made one after another."""
+    if not _LAST or _LAST[0] is not dossier:
+        made = {"pictures": pictures(sections, view.tags(dossier)), "weighed": weighed(answers)}
+        _LAST[:] = [dossier, made]
+    found: dict[str, Any] = _LAST[1]
+    return found
 
 
 def _environment() -> Environment:
@@ -108,16 +184,18 @@ def _environment() -> Environment:
     environment.globals.update(
         among=among,
         claims=claims,
+        front=front,
         margins=margins,
         numbers=numbers,
         parties=parties,
         view=view,
         relations=relations,
+        reproduce=reproduce,
         self_test=self_test,
+        wording=wording,
         grid=grid,
+        spoke=spoke,
         find_chapter=_find_chapter,
-        ROWS=view.ROWS,
-        UNEXAMINED=view.UNEXAMINED,
     )
     return environment
 

@@ -78,11 +78,11 @@ def summarise(dossier: Dossier, writer: Writer) -> None:
         writer.pair("", "Listed in the dossier and not weighed.")
 
 
-def tell(dossier: Dossier, writer: Writer) -> None:
-    """Writes the last chapter of the plain-text report, where there is anything to tell."""
+def tell(dossier: Dossier, writer: Writer, number: str) -> None:
+    """Writes its chapter of the plain-text report, where there is anything to tell."""
     if not dossier.exhibits and not dossier.statements:
         return
-    writer.chapter("9", "What the parties put in")
+    writer.chapter(number, "What the parties put in")
     writer.paragraph(NOT_WEIGHED)
     for exhibit in dossier.exhibits:
         writer.line(f"exhibit: {exhibit.name}")

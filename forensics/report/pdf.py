@@ -15,12 +15,11 @@ from datetime import UTC, datetime
 
 from forensics.errors import ReportError
 from forensics.records import Dossier
-from forensics.report.html import html_for_paper
+from forensics.report.html import html_for_paper, summary_of
+from forensics.report.missing import missing_glyphs
 
 LIBRARIES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 """Debian and Ubuntu packages with the system libraries that WeasyPrint loads."""
-
-FONTS = "On Debian or Ubuntu, fonts-noto-cjk brings Chinese, Japanese and Korean, fonts-noto-core most other scripts."
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,6 +41,11 @@ def pdf_of(dossier: Dossier, record: bytes, *, timeout: float = 300) -> Rendered
     `timeout` seconds, or it dies.
     """
     return typeset(html_for_paper(dossier, record), record, made_at(dossier), timeout=timeout)
+
+
+def summary_pdf_of(dossier: Dossier, record: bytes, *, timeout: float = 120) -> Rendered:
+    """The first page alone as PDF, with the record attached; see `pdf_of` for the errors."""
+    return typeset(summary_of(dossier, record, screen=False), record, made_at(dossier), timeout=timeout)
 
 
 def made_at(dossier: Dossier) -> datetime:
@@ -115,16 +119,4 @@ def _answer(done: subprocess.CompletedProcess[bytes]) -> Rendered:
         )
     if not body.startswith(b"%PDF-"):
         raise ReportError("the typesetting worker answered with something that is not a PDF")
-    return Rendered(pdf=body, refused=tuple(told["refused"]), warnings=_warnings(told["warnings"]))
-
-
-def _warnings(heard: list[str]) -> tuple[str, ...]:
-    """The typesetter's warnings, those on missing glyphs drawn together into one that says what to install."""
-    missing = [text for text in heard if text.startswith(".notdef glyph")]
-    rest = tuple(text for text in heard if text not in missing)
-    if not missing:
-        return rest
-    return (
-        f"{len(missing)} characters are in no installed font and show as boxes. {FONTS}",
-        *rest,
-    )
+    return Rendered(pdf=body, refused=tuple(told["refused"]), warnings=missing_glyphs(told["warnings"]))

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from forensics.readings import Abstention, Exact, Failure, Measurement, Outcome
-from forensics.records import Dossier, Finding, Opinion, Proposition, Subject
-from forensics.report import among, claims, heatmaps, margins, numbers, parties, relations, self_test, view
-from forensics.report.grids import grid, row_cap
+from forensics.records import Dossier, Opinion, Proposition
+from forensics.report import (
+    among,
+    claims,
+    numbers,
+    parties,
+    relations,
+    reproduce,
+    self_test,
+    validated,
+    view,
+    wording,
+)
+from forensics.report.chapters import Chapter, chapters
+from forensics.report.grids import row_cap
 from forensics.report.plain import Writer
+from forensics.report.told import item, method, readings
 
 LIMITS = (
     "Weights, not conduct: nothing here says who copied what, when, by what right, or whether a licence was kept.",
@@ -19,26 +31,44 @@ LIMITS = (
 
 
 def tell(dossier: Dossier, writer: Writer) -> None:
-    """Writes the whole report."""
+    """Writes the whole report, in the order and under the numbers of the page."""
+    sections = view.probe_sections(dossier)
+    found = {chapter.key: chapter for chapter in chapters(dossier, sections)}
     _cover(dossier, writer)
     among.tell(dossier, writer)
     _answer(dossier, writer)
-    writer.chapter("2", "Items examined")
+    _head(found["question"], writer)
+    _question(dossier, writer)
+    _head(found["items"], writer)
     for subject in dossier.subjects:
-        _item(subject, writer)
-    writer.chapter("3", "Findings, instrument by instrument")
-    measured = view.measured(dossier)
-    cap = row_cap([table for found in measured for table in found.tables])
-    for section in view.probe_sections(dossier):
-        _instrument(section, writer, cap)
+        item(subject, writer)
+    _problems(dossier, writer)
+    _head(found["methods"], writer)
+    for section in sections:
+        method(section, writer)
+    _head(found["findings"], writer)
+    cap = row_cap([table for seen in view.measured(dossier) for table in seen.tables])
+    for section in sections:
+        readings(section, writer, cap)
+    _head(found["weighing"], writer)
+    _weighing(dossier, writer)
     _controls(dossier, writer)
     self_test.tell(dossier, writer)
-    _weighing(dossier, writer)
-    writer.chapter("6", "Limits")
+    _head(found["validation"], writer)
+    _validation(dossier, writer)
+    parties.tell(dossier, writer, number=found["parties"].number if "parties" in found else "")
+    _head(found["limits"], writer)
     for limit in LIMITS:
         writer.item(limit)
+    for answer in view.answers(dossier):
+        if answer.opinion.conditions:
+            writer.item(f"[{answer.tag}] {' '.join(wording.turning(answer.opinion))}")
+    _head(found["reproduction"], writer)
     _closing(dossier, writer)
-    parties.tell(dossier, writer)
+
+
+def _head(chapter: Chapter, writer: Writer) -> None:
+    writer.chapter(chapter.number, chapter.title)
 
 
 def _cover(dossier: Dossier, writer: Writer) -> None:
@@ -91,104 +121,43 @@ def _relation(opinion: Opinion, writer: Writer) -> None:
         writer.pair("direction", relations.direction(opinion))
 
 
-def _item(subject: Subject, writer: Writer) -> None:
-    writer.gap()
-    writer.line(f"{subject.role}: {subject.label} ({subject.form})")
-    if subject.commit:
-        writer.pair("commit", subject.commit)
-    if subject.digest:
-        writer.pair(
-            "digest", f"{subject.digest}{' (of the parts read)' if subject.form == 'first-look' else ''}"
-        )
-    if seen := subject.repository:
-        told = f"{seen.name}: {numbers.count(seen.texts)} text files of {numbers.count(seen.files)}"
-        writer.pair("repository", f"{told}, {numbers.size(seen.size)}, digest {seen.digest}")
-    if subject.architecture:
-        a = subject.architecture
-        writer.pair(
-            "architecture", f"{a.declared or 'none declared'}, {a.layout}: {a.layers} layers, width {a.width}"
-        )
-    if subject.parameters:
-        share = numbers.probability(subject.recognised / subject.parameters)
-        writer.pair("parameters", f"{numbers.parameters(subject.parameters)}, {share} recognised and read")
-    for file in subject.files[: view.ROWS]:
-        writer.line(
-            f"  {file.sha256 or 'not hashed'}  {file.name}  {numbers.size(file.size)} {file.note}".rstrip()
-        )
-    if len(subject.files) > view.ROWS:
-        writer.line(f"  {len(subject.files) - view.ROWS} more files in the record")
-    for left in subject.unexamined[: view.UNEXAMINED]:
-        writer.pair("not examined", f"{left.name}: {left.reason}")
-    more = max(0, len(subject.unexamined) - view.UNEXAMINED) + subject.unexamined_omitted
-    if more:
-        writer.pair("not examined", f"{more} more")
+def _question(dossier: Dossier, writer: Writer) -> None:
+    found = wording.standings(view.answers(dossier))
+    if found is None:
+        writer.paragraph("The record states no propositions beyond the two.")
+        return
+    for words, row in found.rows:
+        told = ", ".join(f"[{a.tag}] {standing}" for a, standing in zip(found.answers, row, strict=True))
+        writer.item(f"{words}: {told}")
 
 
-def _instrument(section: view.ProbeSection, writer: Writer, cap: int) -> None:
-    used = section.used
-    writer.chapter("", f"{used.title} ({used.id} {used.version})", rule="-")
-    writer.paragraph(used.measures)
-    if used.expected:
-        writer.pair("expected", used.expected)
-    owner = "" if used.origin.bundled else ", a third party’s plugin"
-    writer.pair("instrument", f"{used.origin.distribution} {used.origin.version}{owner}")
-    settings = ", ".join(f"{name} = {numbers.scalar(value)}" for name, value in used.parameters.items())
-    writer.pair("parameters", settings or "none")
-    for finding in section.findings[: view.ROWS]:
-        _finding(finding, writer, cap)
-    for joint in section.joint:
+def _problems(dossier: Dossier, writer: Writer) -> None:
+    writer.chapter("", "Irregularities", rule="-")
+    for problem in dossier.problems[: view.ROWS]:
+        writer.item(f"{problem.where}: {problem.code}: {problem.message}")
+    if not dossier.problems:
+        writer.line("None were recorded.")
+
+
+def _validation(dossier: Dossier, writer: Writer) -> None:
+    for what, inside, words in validated.nearness(dossier):
+        writer.item(f"{what}, {'within the reference' if inside else 'OUTSIDE THE REFERENCE'}: {words}")
+    found = validated.validated(dossier)
+    for one in found:
         writer.gap()
-        writer.line(f"together, {', '.join(joint.candidates) or 'no candidate'}: {view.kind(joint.outcome)}")
-        _outcome(joint.outcome, writer, cap)
-
-
-def _finding(finding: Finding, writer: Writer, cap: int) -> None:
-    writer.gap()
-    writer.line(f"{finding.candidate}: {view.kind(finding.outcome)}")
-    _outcome(finding.outcome, writer, cap, finding)
-
-
-def _outcome(found: Outcome, writer: Writer, cap: int, finding: Finding | None = None) -> None:
-    match found:
-        case Abstention() | Failure():
-            writer.pair("reason", view.reason(found))
-            writer.pair("in detail", found.detail)
-        case Measurement():
-            writer.pair("says", found.summary)
-            writer.pair("reading", f"{numbers.cell(found.value)}, {found.quantity}")
-            if finding is not None:
-                _weight(finding, finding.exact or found.exact, writer)
-                for line in margins.lines(finding):
-                    writer.pair("controls", line)
-            for sign in found.signs:
-                writer.pair("caution", f"sign of {sign.sign.value.replace('-', ' ')}: {sign.detail}")
-            if found.facts:
-                writer.pair(
-                    "side figures",
-                    "; ".join(f"{k.replace('_', ' ')} {numbers.cell(v)}" for k, v in found.facts.items()),
-                )
-            for matrix in found.matrices:
-                writer.pair("heat map", heatmaps.words(matrix))
-            for table in found.tables:
-                writer.table(grid(table, cap))
-
-
-def _weight(finding: Finding, exact: Exact | None, writer: Writer) -> None:
-    weight = finding.weight
-    if weight is None:
-        writer.pair("weight", "none; it cannot sway the opinion")
-    else:
-        span = f"{numbers.interval(weight.lower, weight.upper)}, bound {numbers.bound(weight.cap)}"
-        writer.pair("weight", f"log10 LR {numbers.bans(weight.log10_lr)} ({span}), {weight.population}")
-    if exact is not None:
-        holm = "" if exact.p_holm is None else f"; Holm {numbers.p_value(exact.p_holm)}"
-        writer.pair(
-            "exact test", f"p {numbers.p_value(exact.p)}{holm}, if {exact.null_hypothesis}; {exact.method}"
-        )
+        writer.item(f"population {one.population.id}: {one.population.description}", bullet="")
+        for label, words in one.figures:
+            writer.pair(label, words)
+        writer.pair("sha256", one.population.sha256)
+        for table in (one.tippett, one.strata):
+            if table is not None:
+                writer.table(table)
+    if not found:
+        writer.paragraph("No reference population was used, so nothing in this case was weighed.")
 
 
 def _controls(dossier: Dossier, writer: Writer) -> None:
-    writer.chapter("4", "Controls")
+    writer.chapter("", "Controls", rule="-")
     controls = [answer for answer in view.answers(dossier) if answer.role == "control"]
     if not controls:
         writer.paragraph(
@@ -199,7 +168,6 @@ def _controls(dossier: Dossier, writer: Writer) -> None:
 
 
 def _weighing(dossier: Dossier, writer: Writer) -> None:
-    writer.chapter("5", "How the findings were weighed")
     for answer in view.answers(dossier):
         opinion = answer.opinion
         writer.gap()
@@ -219,14 +187,6 @@ def _weighing(dossier: Dossier, writer: Writer) -> None:
             _proposition(one, writer)
     claims.tell(dossier, writer)
     among.explain(dossier, writer)
-    for population in dossier.environment.populations:
-        writer.gap()
-        writer.item(f"population {population.id}: {population.description}", bullet="")
-        pairs = f"{population.derived_pairs} derived and {population.unrelated_pairs} unrelated pairs"
-        writer.pair("size", f"{population.families} families, {pairs}")
-        writer.pair("sha256", population.sha256)
-        if population.cllr is not None:
-            writer.pair("Cllr", f"{numbers.two_digits(population.cllr)} bits (0 perfect, 1 uninformative)")
 
 
 def _proposition(one: Proposition, writer: Writer) -> None:
@@ -235,15 +195,12 @@ def _proposition(one: Proposition, writer: Writer) -> None:
 
 
 def _closing(dossier: Dossier, writer: Writer) -> None:
-    writer.chapter("7", "Irregularities")
-    for problem in dossier.problems[: view.ROWS]:
-        writer.item(f"{problem.where}: {problem.code}: {problem.message}")
-    if not dossier.problems:
-        writer.line("None were recorded.")
-    writer.chapter("8", "Environment")
     environment = dossier.environment
     writer.pair("python", f"{environment.python}, on {environment.device}")
     versions = [f"{name} {version}" for name, version in environment.packages.items()]
     writer.pair("packages", ", ".join(versions) or "none listed")
     for plugin in environment.plugins:
         writer.pair("plugins from", f"{plugin.distribution} {plugin.version} {plugin.sha256}")
+    writer.gap()
+    for line in reproduce.command(dossier).split("\n"):
+        writer.item(line.strip(), bullet="  ")

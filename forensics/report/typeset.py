@@ -15,18 +15,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from forensics.report.faces import font_bytes
+
 MEMORY = 4 << 30
 """Bytes of address space."""
 LARGEST_FILE = 64 << 20
 """Bytes of a temporary file: fonts on their way into the PDF."""
-FONTS = (
-    "DejaVuSans",
-    "DejaVuSans-Bold",
-    "DejaVuSerif",
-    "DejaVuSerif-Bold",
-    "DejaVuSansMono",
-    "DejaVuSansMono-Bold",
-)
+FONTS = ("DejaVuSans", "DejaVuSans-Bold")
+"""What figures are lettered in, and what signs and letters are taken from that the shipped fonts lack."""
+KINDS = {".ttf": "font/ttf", ".woff2": "font/woff2"}
 
 
 def restrain(seconds: float) -> None:
@@ -46,13 +43,14 @@ def restrain(seconds: float) -> None:
 
 
 def fonts() -> dict[str, bytes]:
-    """The DejaVu fonts that come with matplotlib, so that every installation sets the same text alike."""
+    """The shipped fonts, and the DejaVu that comes with matplotlib, so that every installation sets alike."""
+    own = font_bytes()
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
-        return {}
+        return own
     folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
     files = [folder / f"{name}.ttf" for name in FONTS]
-    return {file.name: file.read_bytes() for file in files if file.is_file()}
+    return own | {file.name: file.read_bytes() for file in files if file.is_file()}
 
 
 def closed_fetcher(assets: Mapping[str, bytes], refused: list[str]) -> Any:
@@ -68,7 +66,7 @@ def closed_fetcher(assets: Mapping[str, bytes], refused: list[str]) -> Any:
         def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Any:
             """The asset or the decoded `data:` address; ValueError for anything else."""
             if url.startswith("asset:") and (body := assets.get(url.removeprefix("asset:"))) is not None:
-                return URLFetcherResponse(url, body, {"Content-Type": "font/ttf"})
+                return URLFetcherResponse(url, body, {"Content-Type": KINDS[Path(url).suffix]})
             if url[:5].lower() == "data:":
                 return super().fetch(url, headers)
             refused.append(url[:300])

@@ -32,7 +32,7 @@ def test_section_stands_before_the_opinions() -> None:
     apart = "[1] and [3], [2] and [3]: independent"
     assert in_order(summary, among.TITLE, "[1] and [2]: derived (fine tuned)", apart)
     assert in_order(summary, among.WARNING, "opinion")
-    assert in_order(page, among.TITLE, among.WARNING, "which came first is not judged here", 'id="answer"')
+    assert in_order(page, among.TITLE, among.WARNING, "which came first is not judged here", 'class="card"')
     from rich.console import Console
 
     printed = io.StringIO()
@@ -43,7 +43,7 @@ def test_section_stands_before_the_opinions() -> None:
 def test_reasons_and_readings_stand_with_the_weighing() -> None:
     """Each pair's reason, how the two differ, and every probe's reading or why there is none."""
     text = flat(text_of(example.dossier()))
-    behind = text[text.index("How the findings were weighed") :]
+    behind = text[text.index("Evaluation: how the findings were weighed") :]
     assert "[1] meridian-8b and [2] twin-8b: Derived (fine tuned), log10 LR +1.1 (+0.80 to +1.1)" in behind
     assert "The difference from twin-8b has rank 16." in behind
     assert "qkv-bias missing tensors" in behind

@@ -7,6 +7,7 @@ import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -174,7 +175,9 @@ def test_nothing_on_the_page_needs_the_network_or_a_script(page: Page) -> None:
 def test_every_figure_says_in_words_what_it_shows(page: Page) -> None:
     """Every image has alternative text."""
     images = [attributes for tag, attributes in page.elements if tag == "img"]
-    assert len(images) == len(instruments.PROBES[:3]) + 7 + 4 + 2  # histograms, curves, strips and their axes
+    assert (
+        len(images) == len(instruments.PROBES[:3]) + 7 + 4 + 4 + 4
+    )  # histograms, curves, strips, their axes, waterfalls
     assert all(attributes.get("alt") for attributes in images)
 
 
@@ -186,6 +189,31 @@ def test_contents_lead_somewhere(page: Page) -> None:
     anchors = [a["id"] for tag, a in page.elements if tag in {"h2", "h3"} and "id" in a]
     assert targets == anchors
     assert len(set(anchors)) == len(anchors)
+
+
+def test_an_instrument_describes_itself_once(page: Page) -> None:
+    """What an instrument measures and was expected to show is printed once, however many candidates there are."""
+    whole = example.dossier()
+    for probe in instruments.PROBES:
+        assert page.text.count(probe.measures) == 1
+        assert not probe.expected or page.text.count(probe.expected) == 1
+    assert len(whole.opinions) > 1
+
+
+def test_chapters_stand_in_the_order_of_a_forensic_report(page: Page) -> None:
+    """Answer, question, items, methods, findings, evaluation, validation, limits, reproduction, then appendices."""
+    anchors = [a["id"] for tag, a in page.elements if tag == "h2" and "id" in a]
+    assert anchors == [
+        "answer", "question", "items", "methods", "findings", "weighing", "validation", "limits", "reproduction",
+        "manifest", "scale", "glossary", "references",
+    ]  # fmt: skip
+
+
+def test_headings_never_skip_a_level(page: Page) -> None:
+    """Every heading is at most one level below the one before it."""
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(lower - upper <= 1 for upper, lower in pairwise(levels))
 
 
 @pytest.mark.parametrize("make", [example.bare, example.sparse])
