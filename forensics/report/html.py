@@ -160,7 +160,7 @@ def _chapters(dossier: Dossier, *, screen: bool) -> dict[str, Any]:
 def _drawn(
     dossier: Dossier, sections: Sequence[view.ProbeSection], answers: Sequence[view.Answer]
 ) -> dict[str, Any]:
-    """The pictures, which take longest: drawn once where the page and the PDF of one case are made one after another."""
+    """The pictures, which take longest: drawn once where page and PDF of one case are made one after another."""
     if not _LAST or _LAST[0] is not dossier:
         made = {"pictures": pictures(sections, view.tags(dossier)), "weighed": weighed(answers)}
         _LAST[:] = [dossier, made]
