@@ -42,6 +42,10 @@ def strip(log10_lr: float, lower: float, upper: float, cap: float, half: float) 
     return Drawing(svg=svg, alt=alt, width=STRIP[0])
 
 
+EDGE = 0.9
+"""Share of the axis beyond which a label is set inwards, for it would be cut off."""
+
+
 def empty_strip(half: float) -> Drawing:
     """The axis alone, for a candidate of whom no likelihood ratio is stated."""
     with canvas(*STRIP) as figure:
@@ -73,7 +77,8 @@ def strip_axis(half: float) -> Drawing:
         axes.set_ylim(-1, 1)
         for power in range(-int(half), int(half) + 1):
             label = "1" if power == 0 else f"{10 ** abs(power)}×" if abs(power) < 4 else f"10^{abs(power)}×"
-            axes.text(power, -0.55, label, ha="center", va="center", fontsize=6.6)
+            near = "center" if abs(power) < EDGE * half else "left" if power < 0 else "right"
+            axes.text(power, -0.55, label, ha=near, va="center", fontsize=6.6)
         axes.text(-0.04 * half, 0.4, "← if independent", ha="right", va="center", fontsize=6.6)
         axes.text(0.04 * half, 0.4, "if derived →", ha="left", va="center", fontsize=6.6)
         svg = svg_of(figure)
