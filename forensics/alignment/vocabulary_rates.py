@@ -41,6 +41,6 @@ VOCABULARY_RATES = {
     "first merges that are the same": KnownRange(
         figure="prefix", unrelated=(0, 3), related=(28_446, 129_816)
     ),
-    "common beginning, tokens": KnownRange(figure="in_place", unrelated=(0, 27), related=(28_446, 129_816)),
+    "common beginning, tokens": KnownRange(figure="in_place", unrelated=(0, 25), related=(28_446, 129_816)),
 }
 """By what a reader calls it."""
