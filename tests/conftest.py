@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.slow import listed
 
 STARTED = "FORENSICS_TESTS_STARTED"
 """Environment variable in which the first process of a run tells its workers when it began."""
@@ -30,6 +35,29 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begins the clock, once for all workers of a run."""
     if not hasattr(config, "workerinput"):
         os.environ[STARTED] = str(time.time())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the slow tests; where time may run out, their files come in an order that differs from commit to commit."""
+    slow = listed()
+    for item in items:
+        if not slow.isdisjoint({item.nodeid, item.nodeid.partition("::")[0]}):
+            item.add_marker(pytest.mark.slow)
+    if config.getoption("--slow-within") is not None:
+        commit = _commit(config.rootpath)
+        items.sort(
+            key=lambda item: hashlib.sha256(f"{commit} {item.nodeid.partition('::')[0]}".encode()).digest()
+        )
+
+
+def _commit(root: Path) -> str:
+    """The commit that is tested; empty outside a clone."""
+    asked = ["git", "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(asked, cwd=root, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

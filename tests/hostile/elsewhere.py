@@ -78,7 +78,7 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ("77", "read-only subjects and no home", f"{PROCESS}::test_read_only_subjects_and_a_home_that_is_not_there"),
     ("78", "a probe that raises, lies or returns nonsense", "tests/test_jobs.py::test_every_outcome_is_a_measurement_or_says_why_not"),
     ("78a", "a probe that hangs", "tests/test_jobs.py::test_time_limit_ends_worker_and_grandchildren"),
-    ("79", "the same inputs twice", f"{CLI}::test_same_inputs_give_the_same_files"),
+    ("79", "the same inputs twice", f"{CLI}::test_same_inputs_give_the_same_record"),
     ("80", "odd locales, zones and file names", f"{PROCESS}::test_odd_locales_and_file_names"),
     ("+50", "a worker reads or writes elsewhere", f"{CONFINED}::test_worker_reaches_no_file_but_its_own"),
     ("+51", "a worker calls a server", f"{CONFINED}::test_worker_reaches_no_server"),
