@@ -209,7 +209,9 @@ def test_sketches_stand_in_for_weights(
     assert {f["probe"]["id"]: f["outcome"] for f in sketched["findings"]} == first
 
 
-@pytest.mark.parametrize("form", [*(pytest.param(f, marks=pytest.mark.slow) for f in ("pdf", "html")), "text"])
+@pytest.mark.parametrize(
+    "form", [*(pytest.param(f, marks=pytest.mark.slow) for f in ("pdf", "html")), "text"]
+)
 def test_report_renders_without_a_checkpoint(
     form: str, place: Path, record: Mapping[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
