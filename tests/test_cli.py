@@ -441,6 +441,7 @@ def test_report_of_something_else_is_two_lines(
     assert capsys.readouterr().err.startswith("error: ")
 
 
+@pytest.mark.slow
 def test_code_in_the_current_folder_is_never_run(place: Path, tmp_path: Path) -> None:
     """Standing in the suspect's folder, no module that lies there is imported by us or by a worker."""
     shutil.copytree(place / "suspect", tmp_path / "evil")
@@ -536,6 +537,8 @@ def test_a_signal_ends_the_case_and_its_workers(signal: str, place: Path, tmp_pa
         "--out",
         str(tmp_path / "out"),
         "--only-bundled",
+        "--probes",
+        *SOME,
     ]
     case = subprocess.Popen(
         [sys.executable, "-m", "forensics", "investigate", *arguments],

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.slow import listed, measured
 
 ROOT = Path(__file__).parents[1]
+NODES = ("tests.test_x::test_a", "tests.test_x::test_b[1]", "tests.test_layered::test_c")
 
 
 def test_listed_tests_are_there() -> None:
@@ -19,14 +20,13 @@ def test_listed_tests_are_there() -> None:
 
 
 def test_what_took_long_is_listed(tmp_path: Path) -> None:
-    """From three seconds on, but for what the default run always keeps."""
-    cases = {"tests.test_x::test_a": 2.9, "tests.test_x::test_b[1]": 3.1, "tests.test_layered::test_c": 9.0}
-    lines = [
-        '<testcase classname="{}" name="{}" time="{}"/>'.format(*node.split("::"), seconds)
-        for node, seconds in cases.items()
-    ]
-    (tmp_path / "report.xml").write_text(f"<suite>{''.join(lines)}</suite>")
-    assert [node for node in measured(tmp_path / "report.xml") if "test_x" in node] == [
-        "tests/test_x.py::test_b[1]"
-    ]
-    assert "tests/test_layered.py::test_c" not in measured(tmp_path / "report.xml")
+    """From a second and a half on, by the shorter time, but for what the default run always keeps."""
+    for file, times in (("first.xml", (9.0, 1.6, 9.0)), ("second.xml", (1.4, 1.7, 9.0))):
+        lines = [
+            '<testcase classname="{}" name="{}" time="{}"/>'.format(*node.split("::"), seconds)
+            for node, seconds in zip(NODES, times, strict=True)
+        ]
+        (tmp_path / file).write_text(f"<suite>{''.join(lines)}</suite>")
+    found = measured(tmp_path / "first.xml", tmp_path / "second.xml")
+    assert [node for node in found if "test_x" in node] == ["tests/test_x.py::test_b[1]"]
+    assert "tests/test_layered.py::test_c" not in found
