@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forensics import jobs
 from forensics.case import Named, Request
 from forensics.repositories import Repositories
 
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+AT_ONCE = 2
+"""Workers of a case at a time: more would multiply its memory, and numpy uses the other processors."""
 READ_LIMIT = 600.0
 READ_SPEED = 20e6
 """Bytes per second below which a read is given up, beyond the first ten minutes."""
@@ -72,6 +79,17 @@ class Errands:
         if remote:
             return REMOTE_LIMIT + remote / REMOTE_SPEED
         return READ_LIMIT + _size(Path(location)) / READ_SPEED
+
+
+def each(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+    """The work on each item, a few at a time, in their order; an interruption does not wait for workers."""
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        try:
+            yield from pool.map(work, list(items))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            jobs.end_all()
+            raise
 
 
 def _size(path: Path) -> int:

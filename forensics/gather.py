@@ -6,17 +6,14 @@ input to other libraries, gets a worker and a time limit of its own, so that its
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from forensics import jobs
 from forensics.archive import restored
 from forensics.case import Named, Request, Role
-from forensics.errands import Errands
+from forensics.errands import Errands, each
 from forensics.errors import NOT_THE_CHECKPOINT, CaseError, CheckpointError
 from forensics.probe import SketchProbe
 from forensics.readings import Abstention, Failure, Outcome, Reason
@@ -71,13 +68,7 @@ class Gatherer:
         """
         for named in (self.request.suspect, *self.request.controls):
             self.errands.location(named)
-        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-            try:
-                return list(pool.map(lambda item: self.read(*item), enumerate(self.request.subjects())))
-            except BaseException:  # an interrupted case must not wait for its workers
-                pool.shutdown(wait=False, cancel_futures=True)
-                jobs.end_all()
-                raise
+        return list(each(lambda item: self.read(*item), enumerate(self.request.subjects())))
 
     def read(self, index: int, item: tuple[Named, Role]) -> Read:
         """One subject: shared pass first, then each lone probe."""

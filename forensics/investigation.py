@@ -16,7 +16,7 @@ from forensics.case import Request
 from forensics.certificates import Certificate
 from forensics.certifying import certify
 from forensics.entering import finding, instrument
-from forensics.errands import Errands
+from forensics.errands import Errands, each
 from forensics.errors import CheckpointError
 from forensics.evidence import weighing
 from forensics.evidence.among import CandidatePair, among
@@ -128,8 +128,10 @@ def _gathered(gatherer: Gatherer, reference: weighing.Reference) -> _Gathered:
     _require_readable(suspect, others)
     findings = [
         finding(offered[probe], other.named.label, outcome, gatherer.precisions_of(probe, suspect, other))
-        for other in others
-        for probe, outcome in gatherer.compare(suspect, other).items()
+        for other, outcomes in zip(
+            others, each(lambda one: gatherer.compare(suspect, one), others), strict=True
+        )
+        for probe, outcome in outcomes.items()
     ]
     certificates, noted = certify(gatherer, others, reference)
     candidates = [other for other in others if other.role == "candidate"]

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 from forensics.archive import restored
+from forensics.errands import each
 from forensics.gather import COMPARE_LIMIT, Gatherer
 from forensics.probe import SketchProbe
 from forensics.readings import Failure, Outcome
@@ -33,10 +34,9 @@ def compare_among(gatherer: Gatherer, candidates: Sequence[Read]) -> tuple[list[
     """
     readable = [read for read in candidates if not read.error]
     taken, left = readable[:CANDIDATES_MOST], readable[CANDIDATES_MOST:]
-    found = []
-    for pair in combinations(taken, 2):
-        first, second = sorted(pair, key=lambda read: (_share_read(read.subject), read.named.label))
-        found.append((first, second, gatherer.compare_sketches(first, second)))
+    pairs = [sorted(pair, key=_standing) for pair in combinations(taken, 2)]
+    outcomes = each(lambda pair: gatherer.compare_sketches(*pair), pairs)
+    found = [(first, second, told) for (first, second), told in zip(pairs, outcomes, strict=True)]
     if not left:
         return found, []
     names = ", ".join(read.named.label for read in left)
@@ -45,6 +45,11 @@ def compare_among(gatherer: Gatherer, candidates: Sequence[Read]) -> tuple[list[
         f"known whether these are related to others: {names}"
     )
     return found, [Problem(where="candidates", code="NOT_COMPARED", message=message[:1000])]
+
+
+def _standing(read: Read) -> tuple[float, str]:
+    """By which the first of a pair stands for the suspect."""
+    return _share_read(read.subject), read.named.label
 
 
 def _share_read(subject: Subject) -> float:

@@ -1,4 +1,4 @@
-"""Which tests are slow: those that took a second and a half or more when they were last measured.
+"""Which tests are slow: those that took a second or more when they were last measured.
 
     python -m pytest -n 2 --dist loadfile -m 'slow or not slow' --junit-xml FILE
     python -m tests.slow FILE…
@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 LISTED = Path(__file__).parent / "slow.txt"
-LEAST = 1.5
+LEAST = 1.0
 """Seconds, with those of the fixtures that a test was the first to ask for."""
 TOGETHER = ("tests/test_blind_spots.py", "tests/hostile/test_whole.py", "tests/test_first_look.py")
 """Files whose tests share one slow case: all of them or none."""

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from forensics import jobs
 from forensics.calibrating.keeping import Keeping, instruments, working
 from forensics.calibrating.measured import Reading, add_line, failed, lines_of, reading
 from forensics.calibrating.pairs import LabelledPair, LeftOut, Model, PairList
 from forensics.case import Request
-from forensics.errands import Errands
+from forensics.errands import Errands, each
 from forensics.errors import CheckpointError, ForensicsError
 from forensics.evidence.library import load_reference
 from forensics.gather import Gatherer, Watch
@@ -29,8 +27,6 @@ from forensics.registry import Offered, Registry
 from forensics.repositories import Repositories
 from forensics.vintage import vintage
 
-Item = TypeVar("Item")
-Done = TypeVar("Done")
 Say = Callable[[str], None]
 PERMUTATIONS_ONLY = frozenset({"draws"})
 """Fields of bundled probes that decide how finely an exact test resolves, and no reading."""
@@ -120,7 +116,7 @@ class _Run:
         """Every model with the name under which it is kept."""
         found: dict[str, tuple[str, Read]] = {}
         for (name, model), (kept, read) in zip(
-            models.items(), _each(self._read, models.values()), strict=True
+            models.items(), each(self._read, models.values()), strict=True
         ):
             found[name] = kept, read
             told = f"not read: {read.error.message}" if read.error else f"read {model.named.label}"
@@ -173,7 +169,7 @@ class _Run:
                 else (False, self._compare(suspect, candidate))
             )
 
-        for number, (pair, (before, found)) in enumerate(zip(able, _each(compared, able), strict=True), 1):
+        for number, (pair, (before, found)) in enumerate(zip(able, each(compared, able), strict=True), 1):
             broken = [f"{p}: {r['none']}" for p, r in found.items() if failed(r)]
             names = [reads[m][0] for m in (pair.suspect, pair.candidate)]
             if not before and not broken and all(names):
@@ -197,14 +193,3 @@ class _Run:
 def _whole(found: Any, offered: Mapping[str, Offered]) -> bool:
     """Whether kept readings are of the form that was written, for every probe."""
     return isinstance(found, dict) and all(isinstance(found.get(i), dict) for i in offered)
-
-
-def _each(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
-    """The work on each item, two at a time, in order; an interruption does not wait for workers."""
-    with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-        try:
-            yield from pool.map(work, list(items))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            jobs.end_all()
-            raise
