@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from forensics.report import view
@@ -23,6 +25,15 @@ def test_candidates_share_the_prior_and_never_exceed_certainty() -> None:
     assert all(sum(after.middle for after in posterior.columns) < 1 for posterior in table)
     unchanged = posteriors([example.opinion("a", None)])
     assert [posterior.columns[0].middle for posterior in unchanged] == pytest.approx([0.5, 0.1, 0.01])
+
+
+def test_an_interval_cut_off_at_the_bound_is_told_as_such() -> None:
+    """Two equal ends would read as certainty."""
+    one = replace(example.opinion("base", 0.8), lower=0.2, upper=1.1, cap=1.6)
+    assert view.spread(one) == "95 % interval +0.20 to +1.1, bound ±1.6"
+    held = replace(one, log10_lr=-1.6, lower=-1.6, upper=-1.6)
+    assert view.spread(held) == "the whole 95 % interval lies at or beyond the bound ±1.6"
+    assert view.spread(replace(one, lower=None, upper=None)) == "bound ±1.6"
 
 
 def test_a_sentence_speaks_of_findings_and_never_of_the_probability_of_descent() -> None:
