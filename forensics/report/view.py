@@ -153,18 +153,18 @@ def spread(opinion: Opinion) -> str:
     """The interval and the bound in words: two equal ends are no certainty but an interval cut off at the bound."""
     told = []
     if opinion.lower is not None and opinion.upper is not None:
-        if at_bound(opinion) and opinion.upper - opinion.lower < 0.005:
+        if at_bound(opinion) and numbers.bans(opinion.lower) == numbers.bans(opinion.upper):
             return f"the whole 95 % interval lies at or beyond the bound {numbers.bound(opinion.cap or 0.0)}"
         told.append(f"95 % interval {numbers.interval(opinion.lower, opinion.upper)}")
     return ", ".join([*told, *([f"bound {numbers.bound(opinion.cap)}"] if opinion.cap is not None else [])])
 
 
 def at_bound(opinion: Opinion) -> bool:
-    """Whether the likelihood ratio was held back by the size of the reference population."""
+    """Whether the likelihood ratio, as printed, is the bound that the size of the reference population sets."""
     return (
         opinion.log10_lr is not None
         and opinion.cap is not None
-        and abs(opinion.log10_lr) >= opinion.cap - 0.005
+        and numbers.bound(opinion.log10_lr) == numbers.bound(opinion.cap)
     )
 
 
