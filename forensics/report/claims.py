@@ -51,7 +51,7 @@ def headline(dossier: Dossier, opinion: Opinion) -> str:
     """What the claims about one candidate come to, on a line; empty where nothing is worth a line."""
     told = [one for one in dossier.claims if one.candidate == opinion.candidate]
     lines = [
-        f"{one.says}: {one.kind} {one.stated[:QUOTED]} ({one.where})"
+        f"{one.says}: {one.kind}, “{one.stated[:QUOTED]}{'…' * (len(one.stated) > QUOTED)}” ({one.where})"
         if one.kind != "none"
         else "silent: the suspect's metadata claim nothing of this candidate"
         for one in told

@@ -28,7 +28,7 @@ def test_every_rendering_tells_of_the_claims() -> None:
     ):
         assert said in text
         assert said in page
-    assert "agrees: declared parent skylab/meridian-8b (README.md:3)" in flat(summary_text(dossier))
+    assert "agrees: declared parent, “skylab/meridian-8b” (README.md:3)" in flat(summary_text(dossier))
     from rich.console import Console
 
     printed = io.StringIO()
