@@ -25,7 +25,7 @@ def _cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--slow-within SECONDS`: slow tests that would begin later are skipped, and the report names them."""
+    """`--slow-within SECONDS`: slow tests that would begin later, or that say `seconds` and would end later, are skipped."""
     parser.addoption(
         "--slow-within", type=float, default=None, metavar="SECONDS", help="begin no slow test later"
     )
@@ -65,7 +65,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     within = item.config.getoption("--slow-within")
     if within is not None and item.get_closest_marker("slow"):
         gone = time.time() - float(os.environ[STARTED])
-        if gone > within:
+        if gone + max(mark.kwargs.get("seconds", 0) for mark in item.iter_markers("slow")) > within:
             pytest.skip(f"no time left: {gone:.0f} of {within:.0f} seconds are gone")
 
 

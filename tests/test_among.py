@@ -133,7 +133,8 @@ def test_no_checkpoint_is_read_again_and_paired_probes_are_left_out(
     monkeypatch.syspath_prepend(str(tmp_path))
     found = case(place, "base", "stranger", probes=("norm-gains", "paired"), only_bundled=False)
     assert jobs_asked.count("read") == 3
-    assert jobs_asked[3:] == ["compare", "examine", "compare", "examine", "compare"]
+    assert sorted(jobs_asked[3:7]) == ["compare", "compare", "examine", "examine"]  # two candidates at a time
+    assert jobs_asked[7:] == ["compare"]
     (pair,) = found.candidate_relations
     assert [one.probe for one in pair.readings] == ["norm-gains"]
 

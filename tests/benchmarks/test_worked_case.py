@@ -103,7 +103,7 @@ def test_a_wrong_outcome_is_told(base: str, twin: str, other: str, *, right: boo
     assert (worked_case.wrong(record) == "") == right
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=400)
 def test_the_whole_case_comes_out_right(tmp_path: Path) -> None:
     """The script trains the models, investigates, and finds the base and neither unrelated model."""
     ran = subprocess.run(
