@@ -25,7 +25,7 @@ def _cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--slow-within SECONDS`: slow tests that would begin later, or that say `seconds` and would end later, are skipped."""
+    """`--slow-within SECONDS`: slow tests that would begin later, or by their `seconds` end later, are skipped."""
     parser.addoption(
         "--slow-within", type=float, default=None, metavar="SECONDS", help="begin no slow test later"
     )
