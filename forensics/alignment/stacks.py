@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-NO_LAYER = -1
-"""Stands for a vector outside the layers, such as the final norm."""
-
 
 def stack(
     vectors: Mapping[tuple[str, int], NDArray[np.float32]], kinds: Sequence[str]

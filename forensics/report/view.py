@@ -151,21 +151,29 @@ def ratio(opinion: Opinion) -> str:
 
 def spread(opinion: Opinion) -> str:
     """The interval and the bound in words: two equal ends are no certainty but an interval cut off at the bound."""
+    if opinion.log10_lr is not None and _is_cut(opinion):
+        return f"the whole 95 % interval lies at or beyond the bound {numbers.bans(opinion.log10_lr)}"
     told = []
     if opinion.lower is not None and opinion.upper is not None:
-        if at_bound(opinion) and numbers.bans(opinion.lower) == numbers.bans(opinion.upper):
-            return f"the whole 95 % interval lies at or beyond the bound {numbers.bound(opinion.cap or 0.0)}"
         told.append(f"95 % interval {numbers.interval(opinion.lower, opinion.upper)}")
-    return ", ".join([*told, *([f"bound {numbers.bound(opinion.cap)}"] if opinion.cap is not None else [])])
+    if opinion.cap is not None:
+        told.append(f"bound {numbers.bound(opinion.cap)}")
+    return ", ".join(told)
+
+
+def _is_cut(opinion: Opinion) -> bool:
+    """Whether nothing is left of the interval within the bounds; no interval of resampled families is a point."""
+    return opinion.lower is not None and opinion.lower == opinion.upper
 
 
 def at_bound(opinion: Opinion) -> bool:
-    """Whether the likelihood ratio, as printed, is the bound that the size of the reference population sets."""
-    return (
-        opinion.log10_lr is not None
-        and opinion.cap is not None
-        and numbers.bound(opinion.log10_lr) == numbers.bound(opinion.cap)
-    )
+    """Whether the likelihood ratio was held back by the size of the reference population.
+
+    Towards independence the bound may lie nearer to zero than the cap that the record states; a cut interval shows it.
+    """
+    if opinion.log10_lr is None or opinion.cap is None:
+        return False
+    return _is_cut(opinion) or abs(opinion.log10_lr) >= opinion.cap - 0.005
 
 
 def sentence(opinion: Opinion, suspect: str) -> str:

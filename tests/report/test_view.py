@@ -31,8 +31,12 @@ def test_an_interval_cut_off_at_the_bound_is_told_as_such() -> None:
     """Two equal ends would read as certainty."""
     one = replace(example.opinion("base", 0.8), lower=0.2, upper=1.1, cap=1.6)
     assert view.spread(one) == "95 % interval +0.20 to +1.1, bound ±1.6"
-    held = replace(one, log10_lr=-1.62, lower=-1.64, upper=-1.61, cap=1.64)
-    assert view.spread(held) == "the whole 95 % interval lies at or beyond the bound ±1.6"
+    held = replace(one, log10_lr=-1.58, lower=-1.58, upper=-1.58, cap=1.64)
+    assert view.spread(held) == "the whole 95 % interval lies at or beyond the bound −1.6"
+    assert "This is the largest figure" in view.sentence(held, "suspect")
+    near = replace(one, log10_lr=1.58, lower=1.56, upper=1.59, cap=1.64)
+    assert view.spread(near) == "95 % interval +1.6 to +1.6, bound ±1.6"
+    assert "This is the largest figure" not in view.sentence(near, "suspect")
     assert view.spread(replace(one, lower=None, upper=None)) == "bound ±1.6"
 
 
