@@ -56,7 +56,7 @@ PICTURES = (
             r"The candidates among each other",
             r"● Derived",
             r"if independent .*? if derived",
-            r"bound ±[\d.]+",
+            r"bound [±+−][\d.]+",
             r"(?i)moderate support for derivation",
             r"The findings are about [\d ]+ times more probable",
             r"Rests on",
